@@ -1,4 +1,4 @@
-# Two commands do all set-up on a fresh machine with Python 3.11: `make search` and `make test`.
+# On a machine with Python 3.11, two commands do all the set-up: `make search` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
 WORKERS ?= 2
@@ -18,7 +18,7 @@ setup: .venv/installed
 search: setup
 	$(BIN)/dcdnas search $(RUN_ARGS)
 
-# What is compiled once is kept for all the processes that the tests start, also where the environment says otherwise.
+# Write bytecode files even where the environment disables them, because the tests start many processes that reuse them.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test: setup
@@ -38,7 +38,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Tries every reader of files on files that are nearly fine; goes on where the last call ended.
+# Feeds nearly valid files to every reader of files; resumes where the last call ended.
 fuzz: setup
 	$(BIN)/python tests/faults/fuzz.py --hours $(HOURS)
 
@@ -48,6 +48,7 @@ mutate: setup
 bench: setup
 	$(BIN)/python benchmarks/figures.py
 
-# Fails when a figure that `make bench` kept of this processor has fallen by more than its spread; part of no other target.
+# Fails if a speed figure has fallen, by more than its spread, below the one that `make bench` stored for this processor.
+# No other target runs it.
 bench-check: setup
 	$(BIN)/python benchmarks/figures.py --check

@@ -1,10 +1,11 @@
-"""Writes ``constraints-hashes.txt``: what is pinned in ``constraints.txt`` with the SHA-256 of its files, for a release.
+"""Writes ``constraints-hashes.txt``: the packages pinned in ``constraints.txt`` with the SHA-256 of their files, for a release.
 
     python .ci/hashes.py
 
-Without torch, whose wheels come from several indexes, and without dcdnas itself. pip chooses the files, as for an installation on
-this kind of machine and Python, and installs nothing. A release checks them before it builds:
-``pip install --require-hashes --no-deps -r constraints-hashes.txt``. `make setup` does not, so that it works on any machine.
+torch is left out because its wheels come from several indexes, and so is dcdnas itself. pip selects the files as for an
+installation on this kind of machine and Python version, and installs nothing. A release checks the hashes before it builds:
+``pip install --require-hashes --no-deps -r constraints-hashes.txt``. `make setup` does not use them, so that it works on any
+machine.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 LEFT_OUT = ("torch", "torchvision", "triton", "dcdnas")
-"""What has no line; neither have the libraries that torch brings, whose names begin with nvidia."""
+"""Packages without a line; the libraries that torch installs, whose names begin with nvidia, have none either."""
 
 
 def pinned(text: str) -> list[str]:
-    """The lines of a constraints file that name one version, without what is left out."""
+    """The lines of a constraints file that pin a version, without those of packages that are left out."""
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     found = [line for line in lines if "==" in line]
     return [line for line in found if _name(line) not in LEFT_OUT and not _name(line).startswith("nvidia")]
@@ -36,10 +37,10 @@ def _name(line: str) -> str:
 
 
 def lines_of(report: Mapping[str, Any], wanted: Iterable[str]) -> list[str]:
-    """A line a package with the hash of its file, out of pip's report of an installation.
+    """A line for each pinned package with the hash of its file, from pip's installation report.
 
     Raises:
-        ValueError: naming a package without a SHA-256, or with another version than the one that is pinned.
+        ValueError: when a package has no SHA-256, or when pip would install another version than the pinned one.
     """
     found = {}
     for one in report["install"]:
@@ -58,7 +59,7 @@ def lines_of(report: Mapping[str, Any], wanted: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
-    """Asks pip and writes the file."""
+    """Asks pip for the files of the pinned packages, and writes their hashes."""
     wanted = pinned((ROOT / "constraints.txt").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -66,7 +67,7 @@ def main() -> None:
         subprocess.run([*command, str(report), *wanted], check=True)
         lines = lines_of(json.loads(report.read_text(encoding="utf-8")), wanted)
     (ROOT / "constraints-hashes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(lines)} packages")
+    print(f"Wrote constraints-hashes.txt with {len(lines)} packages.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time, memory and the limits of the machine: what `operators.py` measures with."""
+"""Measures time, peak memory and the rates of the machine, for `operators.py` and other benchmarks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Calls = dict[str, Callable[[], Any]]
 
 
 def turns(calls: Calls, rounds: int, seconds: float, device: torch.device) -> dict[str, list[float]]:
-    """Milliseconds of each call, round by round, after one round that is thrown away.
+    """Milliseconds of each call in each round, in which all calls take turns; the first round is a warm-up and is discarded.
 
-    Rounds end when there are `rounds`, or after three when `seconds` of wall time are spent.
+    Ends after `rounds` rounds, or earlier, but not before three rounds, once `seconds` of wall time have passed.
     """
     found: dict[str, list[float]] = {name: [] for name in calls}
     began = time.monotonic()
@@ -34,7 +34,7 @@ def turns(calls: Calls, rounds: int, seconds: float, device: torch.device) -> di
 
 
 def clocked(call: Callable[[], Any], device: torch.device, least: float = 3e-3) -> float:
-    """Milliseconds of one call: of the thread's processor time, or between two events of the CUDA stream."""
+    """Milliseconds of one call: the thread's processor time, averaged over `least` seconds or more, or the time on a GPU."""
     if device.type == "cuda":
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
@@ -50,12 +50,12 @@ def clocked(call: Callable[[], Any], device: torch.device, least: float = 3e-3) 
 
 
 def ratio(above: list[float], below: list[float]) -> float:
-    """Median of the ratios of each round."""
+    """Median over the rounds of `above` / `below`."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def machine_rates(device: torch.device) -> tuple[float, float]:
-    """Multiply-adds and bytes a millisecond: the faster of a matrix product and a convolution, and a large copy."""
+    """Peak multiply-adds and bytes per millisecond: of the faster of a matrix product and a convolution, and of a large copy."""
     a, b = torch.randn(1024, 1024, device=device), torch.randn(1024, 1024, device=device)
     x, w = torch.randn(4, 256, 28, 28, device=device), torch.randn(256, 256, 3, 3, device=device)
     big, target = torch.randn(1 << 24, device=device), torch.empty(1 << 24, device=device)
@@ -67,19 +67,19 @@ def machine_rates(device: torch.device) -> tuple[float, float]:
 
 
 def best(call: Callable[[], Any], device: torch.device) -> float:
-    """Milliseconds of the best of seven calls."""
+    """Milliseconds of the fastest of seven measurements of a call."""
     return min(clocked(call, device) for _ in range(7))
 
 
 def peak(call: Callable[[], Any]) -> float:
-    """The most MiB of tensors that a call's operations made and that were alive at one time."""
+    """Peak memory in MiB of the tensors that a call's operations allocate and that are alive at the same time."""
     with Peak() as memory:
         call()
     return memory.most / 2**20
 
 
 class Peak(TorchDispatchMode):
-    """Bytes of the storages that operations made and that are still alive, and the most there ever were."""
+    """Tracks the bytes of the storages that operations have allocated and that are still alive, and their maximum."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""How long a person waits for a command that trains nothing: processor time of the process, and whether it imports torch.
+"""Measures the processor time of commands that train nothing, and whether they import torch.
 
     python benchmarks/commands.py [--rounds 3] [--dry-runs 1]      prints the table of docs/speed.md
 
-The commands look at a run of six short trainings that is made first, in a cache of its own; so the first round of each finds
-nothing kept, and is printed by itself.
+The commands read a run of six short trainings, which is made first. The cache folder is empty at the start, so the first call of
+each command finds nothing cached; its time is printed separately.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMANDS = ("--help", "list operators", "status six", "show six", "trials six", 
 
 
 def seconds(command: str, folder: str) -> float:
-    """Processor seconds of a command and of what it starts."""
+    """Processor seconds of a command and of the processes that it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "dcdnas", *command.split()], cwd=folder, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -30,7 +30,7 @@ def seconds(command: str, folder: str) -> float:
 
 
 def imports_torch(command: str, folder: str) -> bool:
-    """Whether the process has torch in the end."""
+    """Whether the command has imported torch by the time it ends."""
     code = (
         "import sys\nfrom dcdnas.cli import main\n"
         f"try:\n    main({command.split()!r})\nexcept SystemExit:\n    pass\nsys.stderr.write('TORCH' * ('torch' in sys.modules))"

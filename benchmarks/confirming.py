@@ -1,14 +1,15 @@
-"""Which networks a search should train again on fresh seeds: those that are the best of what it chooses by.
+"""Compares rules that choose which networks a search should confirm, that is train again on fresh seeds.
 
     dcdnas data fetch nas-bench-macro
     python benchmarks/confirming.py [--networks 24 50 100] [--draws 100] [--tables NAME ...] [--table FILE]
 
-Different networks within the budget are drawn at random from a table, and one training of each is seen. Three are chosen, and
-judged by the accuracy of their other trainings: the mean of the three, and the first of them. By `front` they are the most
-accurate of the front of accuracy and multiply-adds, by `accuracy` and `loss` the best readings, on the front or not, and by
-`believed` those that `dcdnas search` confirms. All choose from the same draws: printed are means and differences to `front` with
-95 % bootstrap intervals over the draws. `fashion-quick` stands for the 40 networks of that space in `readings.jsonl`, of which no
-loss is known: a space with many decisions, of which few networks were trained.
+Different networks within the budget are drawn at random from a table, and one training of each is shown to the rules. Each rule
+chooses three networks, which are judged by the accuracy of their other trainings: the mean of the three, and the first one. The
+rule `front` chooses the most accurate networks of the front of accuracy and multiply-adds, `accuracy` and `loss` choose the best
+readings, on the front or not, and `believed` chooses the networks that `dcdnas search` would confirm. All rules choose from the
+same draws. The output gives means and differences to `front` with 95 % bootstrap intervals over the draws. `fashion-quick` stands
+for the 40 networks of that space in `readings.jsonl`, whose losses are not recorded: an example of a space with many decisions,
+only few of whose networks were trained.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Values = Mapping[str, float]
 
 
 class Known(NamedTuple):
-    """A network, as a trial without a result, and what each of its trainings read at its end."""
+    """A network, as a trial without a result, and the final readings of each of its trainings."""
 
     trial: Trial
     ends: Sequence[Values]
@@ -59,18 +60,18 @@ class Source(NamedTuple):
 
 
 def by_reading(name: str) -> Callable[[Source, Sequence[Trial]], list[Trial]]:
-    """The best readings of that name; of a loss the lowest."""
+    """Returns the rule that chooses the best readings of this name: the lowest losses, or the highest accuracies."""
     sign = -1 if name == "loss" else 1
     return lambda _, trials: sorted(trials, key=lambda t: -sign * t.score.values[name] if t.score else 0.0)[:TOP]
 
 
 def of_the_front(_: Source, trials: Sequence[Trial]) -> list[Trial]:
-    """The most accurate of the front."""
+    """Chooses the most accurate networks of the front."""
     return sorted(front(trials, (), GOALS), key=lambda t: -GOALS.gain(t))[:TOP]
 
 
 def believed(source: Source, trials: Sequence[Trial]) -> list[Trial]:
-    """As a search does it."""
+    """Chooses the networks that a search would confirm."""
     return to_confirm(Search(source.space, (), GOALS), trials, TOP)
 
 
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", type=int, default=[24, 50, 100])
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--tables", nargs="+", default=[*BUDGETS, "fashion-quick"])
-    parser.add_argument("--table", help="file of NAS-Bench-Macro; the fetched one when left out")
+    parser.add_argument("--table", help="file of NAS-Bench-Macro; default: the fetched one")
     given = parser.parse_args()
     print("| networks | seen | chosen by | mean of three | the first |\n| --- | ---: | --- | --- | --- |")
     for name in given.tables:
@@ -94,7 +95,7 @@ def main() -> None:
 
 
 def sources(name: str, file: str | None) -> Iterator[Source]:
-    """One for each budget."""
+    """Yields one source for each budget of a table."""
     space = load_space(name)
     if name == "fashion-quick":
         yield Source(space, "1MFLOPs", read_before(space, "1MFLOPs"))
@@ -112,7 +113,7 @@ def sources(name: str, file: str | None) -> Iterator[Source]:
 
 
 def read_before(space: SearchSpace, budget: str) -> list[Known]:
-    """The networks that `readings.py` trained, each with the readings of its seeds by fresh statistics."""
+    """The networks that `readings.py` trained, each with its readings of both seeds with re-estimated BatchNorm statistics."""
     ends: dict[str, list[Values]] = {}
     for line in map(json.loads, READINGS.read_text(encoding="utf-8").splitlines()):
         ends.setdefault(line["network"], []).append({"accuracy": line["accuracy"]["fresh"][-1]})
@@ -121,13 +122,13 @@ def read_before(space: SearchSpace, budget: str) -> list[Known]:
 
 
 def a_trial(found: Priced) -> Trial:
-    """A network that has ended, without its result."""
+    """A finished trial of a network, without its result."""
     deployed = identity(found.architecture)
     return Trial(0, "finished", found.architecture, found.decisions, found.cost, deployed=deployed)
 
 
 def drawn(source: Source, count: int, seed: int) -> tuple[list[Trial], list[float]]:
-    """Different networks, each with one training that is seen; and the accuracies of their other trainings."""
+    """Draws different networks, each with one training that the rules see, and the accuracies of their other trainings."""
     rng = random.Random(seed)
     trials, others = [], []
     for number, known in enumerate(rng.sample(source.networks, count)):
@@ -138,7 +139,7 @@ def drawn(source: Source, count: int, seed: int) -> tuple[list[Trial], list[floa
 
 
 def show(source: Source, count: int, draws: int) -> None:
-    """Prints a line for each way to choose."""
+    """Prints a line for each rule."""
     found: dict[str, list[tuple[float, float]]] = {}
     for trials, others in (drawn(source, count, seed) for seed in range(draws)):
         for way, choose in WAYS.items():

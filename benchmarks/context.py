@@ -1,10 +1,11 @@
-"""Whether global context helps a small segmentation network: Hamburger's rank at some stages, against none and against width.
+"""Measures whether global context (Hamburger) helps a small segmentation network, compared with none and with more channels.
 
     python benchmarks/context.py [--seeds 8] [--results FILE]      prints the table of docs/spaces.md
 
-A static network of the space `segmentation-quick` is trained by the space's own recipe, 8 epochs on 400 drawn images of 32x32
-pixels, without context and with it, each on the same seeds: the images and masks are the same, so that differences are paired.
-Judged by the mean IoU on 200 other images. It goes on where it was stopped: each training is a line of the results.
+A static network of the space `segmentation-quick` is trained with the space's own recipe, 8 epochs on 400 drawn images of 32x32
+pixels, with and without context blocks at some stages. All variants use the same seeds, images and masks, so that differences are
+paired. The measure is the mean IoU on 200 other images. Each training is stored as a line of the results, and a later call
+resumes after the last one.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "cd of rank 8 in stage 2": {"hamburger_rank": (0, 8, 0), "hamburger_decomposition": ("nmf", "cd", "nmf")},
     "none, expansion 5 for 4": {"expansion": 5},
 }
-"""Settings beside those of the network without context."""
+"""Settings of each variant that differ from the network without context."""
 
 
 def architecture(settings: dict[str, Any]) -> Architecture:
-    """The space's static network of width 1, depth 1, 3x3 kernels and expansion 4, with other settings."""
+    """The space's static network of width 1, depth 1, 3x3 kernels and expansion 4, changed by `settings`."""
     space, wanted = load_space(SPACE), {"width": 1.0, "expansion": 4}
     found = space.architecture(space.decide(lambda name, options: wanted.get(name, options[0])))
     return replace(found, settings={**found.settings, **settings})
@@ -70,7 +71,7 @@ def main() -> None:
                 found[name, seed] = trained(name, seed)
                 with given.results.open("a") as file:
                     file.write(json.dumps([name, seed, found[name, seed]]) + "\n")
-    print(f"mean IoU in per cent over {given.seeds} seeds: mean and deviation, difference to none with its 95 % interval")
+    print(f"IoU in per cent over {given.seeds} seeds: mean ± standard deviation, difference to none with its 95 % interval")
     for name, settings in NETWORKS.items():
         values = [100 * found[name, seed] for seed in range(given.seeds)]
         apart = [value - 100 * found["none", seed] for seed, value in enumerate(values)]

@@ -1,10 +1,11 @@
-"""How quick the dashboard is on a run of ten thousand trials: reading, first page, the page's data, an update, memory; and on a
-folder of three hundred runs of forty trials: the list of runs when it is first asked for, and again.
+"""Measures the dashboard's speed and memory on a run of ten thousand trials and on a folder of three hundred runs.
 
     python benchmarks/dashboard.py [--trials 10000] [--runs 300] [--folder DIR]
 
-The runs are invented: real networks of a real space with made-up results. They are made once in the folder and used again.
-Each timing is the median of several, with the least and the most, and the processor time, which a busy machine stretches less.
+Of the large run it measures reading, the first page, the page's data, an update, and memory; of the folder, whose runs have forty
+trials each, the list of runs at the first request and at later ones.
+The runs are synthetic: real networks of a real space with invented results. They are made once in the folder and then reused.
+Each timing is the median of several, with the minimum, the maximum, and the processor time, which depends less on other load.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dashboard"))
 
 
 def main() -> None:
-    """Makes the run where it is not there, then measures."""
+    """Makes the synthetic run if the folder does not have it, then measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=300)
@@ -34,7 +35,7 @@ def main() -> None:
     if not folder.exists():
         from synthetic import make_run
 
-        print(f"making {folder} (minutes) ...", flush=True)
+        print(f"Making the synthetic run {folder}, which takes minutes ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     measure(folder)
     measure_report(folder)
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def measure_report(folder: Path) -> None:
-    """Prints how long the report of one run takes and how large it is."""
+    """Prints how long it takes to write the report of one run, and how large the report is."""
     from dcdnas.pages.single_file import ROWS, report
     from dcdnas.results import load_run
 
@@ -53,7 +54,7 @@ def measure_report(folder: Path) -> None:
 
 
 def measure_list(folder: Path, runs: int) -> None:
-    """Prints the timings of the page of many runs."""
+    """Prints the timings of the page that lists many runs."""
     from dcdnas.dashboard.render import html
     from dcdnas.dashboard.runs import Shelf
 
@@ -84,7 +85,7 @@ def measure(folder: Path) -> None:
 
     before = memory()
     live = timed("read the run", lambda: LiveRun(folder), 3)
-    print(f"{'memory for it':34} {memory() - before:8.0f} MB")
+    print(f"{'memory of the run':34} {memory() - before:8.0f} MB")
     timed("line in the list of runs", lambda: read_line(folder), 3)
     timed("the page's own data", lambda: page_data(live), 5)
     timed("all trials as JSON", lambda: json.dumps(payload.payload(live)), 5)
@@ -104,7 +105,7 @@ def measure(folder: Path) -> None:
 
 
 def page_data(live: object) -> None:
-    """What the page of a run is filled with before its script asks for more."""
+    """Computes the data with which the server fills the page of a run, before the page's script requests more."""
     from dcdnas.pages import payload
 
     payload.facts(live)  # type: ignore[arg-type]
@@ -112,7 +113,7 @@ def page_data(live: object) -> None:
 
 
 def timed(what: str, work: Callable[[], object], times: int, before: Callable[[], None] = lambda: None) -> object:
-    """Prints the median, least and most time of several; returns the last result."""
+    """Prints the median, minimum and maximum time of several calls; returns the last result."""
     seconds, busy, result = [], [], None
     for _ in range(times):
         before()
@@ -121,12 +122,12 @@ def timed(what: str, work: Callable[[], object], times: int, before: Callable[[]
         seconds.append(time.perf_counter() - start)
         busy.append(time.process_time() - used)
     wall, least, most, cpu = (1000 * v for v in (statistics.median(seconds), min(seconds), max(seconds), statistics.median(busy)))
-    print(f"{what:34} {wall:8.0f} ms   ({least:.0f} to {most:.0f}, n {times}; {cpu:.0f} ms of processor)", flush=True)
+    print(f"{what:34} {wall:8.0f} ms   ({least:.0f} to {most:.0f}, n {times}; {cpu:.0f} ms of processor time)", flush=True)
     return result
 
 
 def memory() -> float:
-    """The most memory that this process has used so far, MB."""
+    """Peak memory of this process so far in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

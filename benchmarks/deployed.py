@@ -1,12 +1,13 @@
-"""A network from its search to pictures in onnxruntime, command by command, on one thread.
+"""Takes a network from its search to predictions in onnxruntime, command by command, on one thread.
 
     python benchmarks/deployed.py -o FOLDER [--network N|best|knee] [--epochs N] [--trials N] [--space SPACE] [-b BUDGET]
         [-d DATA]
 
-The commands are those of docs/using.md, on the images that ship; a path in DATA is absolute. What a folder has already is not
-made again: `dcdnas train --resume` goes on, and a run that is there is kept. At the end 32 test images of each class are written
-as PNG files, and a few lines of plain onnxruntime, without dcdnas, count what the exported models get right and time them, in
-turns, on one image and one thread. Processor seconds of each command are printed after it; the defaults take a few minutes.
+The commands are those of docs/using.md, on the images that ship; a path in DATA must be absolute. Existing results in the folder
+are reused: `dcdnas train --resume` resumes, and an existing run is kept. At the end, 32 test images of each class are written as
+PNG files, and a few lines of plain onnxruntime, without dcdnas, count how many of them the exported models classify correctly,
+and time the models in turns on one image and one thread. The processor seconds of each command are printed after it. The defaults
+take a few minutes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from PIL import Image
 from dcdnas.data import load, load_test
 
 EACH = 32
-"""Pictures of each class."""
+"""Number of pictures of each class."""
 
 
 def said(folder: Path, *words: str) -> None:
-    """Runs `dcdnas` with these words, after printing them."""
+    """Prints a `dcdnas` command, runs it, and prints its processor time."""
     print(f"\n$ dcdnas {' '.join(words)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     before = os.times()
@@ -57,7 +58,7 @@ def pictures(data: str, folder: Path) -> None:
 
 
 def right(model: Path, folder: Path) -> tuple[int, int]:
-    """How many of the pictures a model gets right, and how many there are; this is all that a program needs."""
+    """How many of the pictures a model classifies correctly, and how many there are. A program needs no more code than this."""
     session = onnxruntime.InferenceSession(str(model))
     facts = session.get_modelmeta().custom_metadata_map
     mean, std, names = (json.loads(facts[name]) for name in ("mean", "std", "label_names"))
@@ -71,7 +72,7 @@ def right(model: Path, folder: Path) -> tuple[int, int]:
 
 
 def timed(models: Sequence[Path], rounds: int = 55) -> None:
-    """Prints the processor time that each model takes for one image, all in turns, and the size of its file."""
+    """Prints the processor time of each model for one image, measured in turns, and the size of its file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     sessions = [onnxruntime.InferenceSession(str(model), options) for model in models]
@@ -83,7 +84,7 @@ def timed(models: Sequence[Path], rounds: int = 55) -> None:
 
 
 def main() -> None:
-    """Says every command and what it says."""
+    """Runs all commands, then classifies the pictures and times the models in onnxruntime."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--space", default="fashion-quick")
     parser.add_argument("-b", "--budget", default="1MFLOPs")
@@ -122,7 +123,7 @@ def main() -> None:
     models = [given.output / "net" / name for name in ("model.onnx", "model-batch1.onnx", "model-int8.onnx")]
     for model in models:
         good, all_of_them = right(model, given.output / "pictures")
-        print(f"{model.name}: {good} of {all_of_them} pictures right")
+        print(f"{model.name}: {good} of {all_of_them} pictures classified correctly")
     timed(models)
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
 

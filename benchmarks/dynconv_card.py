@@ -1,9 +1,9 @@
-"""What the benchmark table `dynconv-fmnist` shows: noise, how far early readings rank, what each operator is worth.
+"""Analyses the benchmark table `dynconv-fmnist`: noise, how well early readings rank networks, what each operator gains.
 
     python benchmarks/dynconv_card.py [--table FILE]
 
-Prints the tables of docs/dynconv-fmnist.md from the table alone; nothing is trained. Intervals are 95 % bootstrap intervals over
-the networks (correlations) or over pairs of networks (operators).
+Prints the tables of docs/dynconv-fmnist.md from the benchmark table alone; nothing is trained. Intervals are 95 % bootstrap
+intervals over the networks (correlations) or over pairs of networks (operators).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dcdnas.space.library import load_space
 EPOCHS, SHORTER = 8, (1, 3)
 DRAWS = 400
 BAND = 1.1
-"""The dearest network of a band of cost by the cheapest one."""
+"""Two networks are of similar cost if the more expensive one has at most this multiple of the other one's multiply-adds."""
 
 SLOTS = ("stem", "expand+project", "depthwise")
 DECISIONS = tuple(decision.name for decision in load_space("dynconv-fmnist").decisions)
@@ -32,7 +32,7 @@ Numbers = NDArray[np.float64]
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", help="file; the package's own when left out")
+    parser.add_argument("--table", help="file of the table; default: the one that ships")
     frame = frame_of(parser.parse_args().table)
     print_contents(frame)
     print_fidelities(frame)
@@ -40,12 +40,12 @@ def main() -> None:
 
 
 def frame_of(path: str | None = None) -> DataFrame:
-    """The trainings of the table, or of a file."""
+    """The trainings of the table that ships, or of a file."""
     return DataFrame(dcdnas.tables.load("dynconv-fmnist", path).rows())  # type: ignore[attr-defined]
 
 
 def readings(frame: DataFrame, epochs: int, name: str) -> tuple[list[str], Numbers]:
-    """Networks that were trained for so many epochs, and their readings: (networks, seeds, epochs), higher is better."""
+    """Networks trained on a schedule of `epochs`, and their readings (networks, seeds, epochs); losses are negated."""
     columns = [f"{name} {epoch}" for epoch in range(1, epochs + 1)]
     named = frame.assign(network=frame[list(DECISIONS)].agg("/".join, axis=1))
     rows = named[named["epochs"] == epochs].sort_values(["network", "seed"])
@@ -61,7 +61,7 @@ def costs(frame: DataFrame, networks: Sequence[str]) -> Numbers:
 
 
 def print_contents(frame: DataFrame) -> None:
-    """How much there is, and how far seeds differ."""
+    """Prints the size of the table and the variation between seeds and between networks."""
     networks, found = readings(frame, EPOCHS, "accuracy")
     ends, cost = 100 * found[:, :, -1], costs(frame, networks)
     within, between = ends.var(axis=1, ddof=1).mean(), ends.mean(axis=1).var(ddof=1)
@@ -78,7 +78,7 @@ def print_contents(frame: DataFrame) -> None:
 
 
 def print_fidelities(frame: DataFrame) -> None:
-    """How a reading of one seed ranks networks as the other seed's end does, over the space and among those of like cost."""
+    """Prints how well readings of one seed predict the ranking by the other seed's end: of all pairs, and at similar cost."""
     networks, accuracy = readings(frame, EPOCHS, "accuracy")
     _, loss = readings(frame, EPOCHS, "loss")
     ends, cost = accuracy[:, :, -1], costs(frame, networks)
@@ -97,7 +97,7 @@ def print_fidelities(frame: DataFrame) -> None:
 
 
 def ranked(read: Numbers, ends: Numbers, cost: Numbers, band: float) -> str:
-    """Kendall's tau of one seed's readings to the other seed's ends, with its interval."""
+    """Kendall's tau between one seed's readings and the other seed's final accuracies, averaged over both, with its interval."""
 
     def tau(rows: NDArray[np.int64]) -> float:
         return float(np.mean([banded(read[rows, s], ends[rows, 1 - s], cost[rows], band) for s in range(2)]))
@@ -106,7 +106,7 @@ def ranked(read: Numbers, ends: Numbers, cost: Numbers, band: float) -> str:
 
 
 def banded(read: Numbers, ends: Numbers, cost: Numbers, band: float) -> float:
-    """Kendall's tau; with a band, that over the pairs whose costs are within it."""
+    """Kendall's tau; with a finite band, over the pairs of networks whose costs differ by at most this factor."""
     if band == np.inf:
         return kendall_tau(list(read), list(ends))
     near = np.abs(np.subtract.outer(np.log(cost), np.log(cost))) <= np.log(band)
@@ -115,7 +115,7 @@ def banded(read: Numbers, ends: Numbers, cost: Numbers, band: float) -> float:
 
 
 def print_operators(frame: DataFrame) -> None:
-    """What an operator in one place is worth against static there, all else equal, and at equal cost."""
+    """Prints the gain of each operator in each place over a static layer there: all else equal, and at equal cost."""
     networks, accuracy = readings(frame, EPOCHS, "accuracy")
     ends, cost = 100 * accuracy[:, :, -1].mean(axis=1), costs(frame, networks)
     slope = float(np.polyfit(np.log2(cost), ends, 1)[0])
@@ -132,7 +132,7 @@ def print_operators(frame: DataFrame) -> None:
 
 
 def pairs_of(networks: Sequence[str], slot: str) -> Iterator[tuple[str, str, str]]:
-    """Each operator in a place with the network that has it and the one that differs by being static there."""
+    """Yields each operator of a place, a network with it, and the network that differs only by a static layer there."""
     there = set(networks)
     for network in networks:
         decided = dict(zip(DECISIONS, network.split("/"), strict=True))
@@ -144,12 +144,12 @@ def pairs_of(networks: Sequence[str], slot: str) -> Iterator[tuple[str, str, str
 
 
 def own_settings(slot: str) -> list[str]:
-    """Decisions on the settings of a slot's operators."""
+    """Names of the decisions on the settings of a slot's operators."""
     return [name for name in DECISIONS if name.startswith(f"{slot}.") and name.count(".") == 2]
 
 
 def with_interval(value: Callable[[NDArray[np.int64]], float], count: int) -> str:
-    """A value of all rows with its bootstrap interval."""
+    """The value over all rows with its 95 % bootstrap interval."""
     rng = np.random.default_rng(0)
     low, high = np.quantile([value(rng.integers(count, size=count)) for _ in range(DRAWS)], [0.025, 0.975])
     return f"{value(np.arange(count)):.2f} [{low:.2f}, {high:.2f}]"

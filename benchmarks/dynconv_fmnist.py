@@ -1,13 +1,13 @@
-"""Trains every network of the space `dynconv-fmnist`: a benchmark table of dynamic convolutions.
+"""Trains every network of the space `dynconv-fmnist`, which makes a benchmark table of dynamic convolutions.
 
     python benchmarks/dynconv_fmnist.py [--workers 2] [--hours 3] [--results FILE] [--table FILE]
 
-All 396 networks, two seeds each, for 8 epochs of the space's own recipe on the 8,000 training images of `fashion-mini`, read
-after each epoch on its 2,000 test images; all of them on a schedule of one epoch, and 60, drawn at random, on one of 3 epochs as
-well. What a training gives is a function of the network, the seed and the epochs, not of when it runs. It goes on where it was
-stopped: each training is a line of the results, written when it ends. `--hours` begins no training after so many. Printed is how
-much there is.
-`--table` writes the networks whose both trainings are there as `dcdnas.tables` reads them, and trains nothing.
+All 396 networks are trained on two seeds each, for 8 epochs with the space's own recipe on the 8,000 training images of
+`fashion-mini`, and evaluated after each epoch on its 2,000 test images. All are also trained on a schedule of one epoch, and 60
+of them, drawn at random, on a schedule of 3 epochs. The result of a training depends on the network, the seed and the number of
+epochs, not on when it runs. Each training is written as a line of the results when it ends, and a later call resumes after the
+last one. After `--hours` hours no further training is started. At the end the script prints how many trainings are complete.
+`--table` trains nothing; it writes the networks with trainings on both seeds in the format that `dcdnas.tables` reads.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Training = tuple[Decisions, int, int]
 
 
 def networks_of(space: SearchSpace) -> list[Decisions]:
-    """Every outcome of the space, in an order that is drawn once."""
+    """Every outcome of the space, in a fixed random order."""
     found: dict[str, Decisions] = {}
     for options in product(*(d.options for d in space.decisions)):
         wanted = dict(zip((d.name for d in space.decisions), options, strict=True))
@@ -59,12 +59,12 @@ def networks_of(space: SearchSpace) -> list[Decisions]:
 
 
 def key(decisions: Decisions) -> str:
-    """One text a network."""
+    """A text that identifies a network."""
     return json.dumps(decisions, sort_keys=True)
 
 
 def trainings(networks: list[Decisions]) -> Iterator[Training]:
-    """All of them; the networks that are trained on every schedule come first."""
+    """Yields all trainings; those of the networks that are trained on every schedule come first."""
     for number, decisions in enumerate(networks):
         for seed in SEEDS:
             yield decisions, seed, LONG
@@ -75,7 +75,7 @@ def trainings(networks: list[Decisions]) -> Iterator[Training]:
 
 
 def trained(training: Training) -> dict[str, Any]:
-    """One line of the results."""
+    """Runs one training; returns its line of the results."""
     decisions, seed, epochs = training
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -95,10 +95,10 @@ def trained(training: Training) -> dict[str, Any]:
 
 
 def train_missing(path: Path, missing: list[Training], workers: int, hours: float) -> None:
-    """Trains what is missing, and writes each result down when it is there."""
+    """Runs the missing trainings, and appends each result to the file as soon as it is known."""
     end, left = time.monotonic() + 3600 * hours, iter(missing)
     whole = "".join(json.dumps(row) + "\n" for row in rows_of(path))
-    path.write_text(whole, encoding="utf-8")  # without a last line that was cut
+    path.write_text(whole, encoding="utf-8")  # drops a last line that was only partly written
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool, path.open("a", encoding="utf-8") as file:
         running: set[Future[dict[str, Any]]] = {pool.submit(trained, training) for training in islice(left, workers)}
         while running:
@@ -111,7 +111,7 @@ def train_missing(path: Path, missing: list[Training], workers: int, hours: floa
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The results; a line that was cut is trained again."""
+    """The results. A line that was only partly written is skipped, so that its training is repeated."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
@@ -122,7 +122,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """The trainings of networks that have those of both seeds, in the order of the networks: a row each, with its price."""
+    """Writes the trainings of all networks that were trained on both seeds, a row each with its price, in network order."""
     space = load_space(SPACE)
     by_network: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (-row["epochs"], row["seed"])):
@@ -139,11 +139,11 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
                 curves = {f"{n} {e}": value for n in ("accuracy", "loss") for e, value in enumerate(row[n], start=1)}
                 own = {name: row[name] for name in ("seed", "epochs", "seconds")}
                 file.writerow({**row["decisions"], **own, "flops": cost["flops"], "params": cost["params"], **curves})
-    path.write_bytes(gzip.compress(content.getvalue().encode(), mtime=0))  # the same bytes for the same trainings
+    path.write_bytes(gzip.compress(content.getvalue().encode(), mtime=0))  # equal trainings give equal bytes
 
 
 def told(rows: list[dict[str, Any]], count: int) -> None:
-    """Prints how much there is, and the spread between seeds."""
+    """Prints how many trainings are complete, and the variation between seeds."""
     print(f"{len(rows)} of {count} trainings, {sum(row['seconds'] for row in rows) / 3600:.2f} processor hours")
     ends: dict[str, list[float]] = {}
     for row in rows:

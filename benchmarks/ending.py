@@ -1,4 +1,4 @@
-"""Trainings for benchmarks of the engine: one that ends at once, and one that takes a moment."""
+"""Simulated trainings for benchmarks of the engine: one that ends immediately, and one that takes half a second an epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcdnas.engine.job import Job
 
 
 def at_once(job: Job, report: Callable[[EpochResult], bool]) -> Score:
-    """Reports once. The accuracy is a mean over the settings and layers, so that a sampler has something to learn."""
+    """Reports once. The accuracy is a mean of random values of the settings and layers, so that a sampler can learn from it."""
     parts = [*job.architecture.settings.items(), *job.architecture.layers.items()]
     accuracy = sum(random.Random(str(part)).random() for part in parts) / len(parts)
     report(EpochResult(1, {"accuracy": accuracy, "loss": 1.0}, 0.0))
@@ -20,7 +20,7 @@ def at_once(job: Job, report: Callable[[EpochResult], bool]) -> Score:
 
 
 def in_a_moment(job: Job, report: Callable[[EpochResult], bool]) -> Score:
-    """Takes half a second an epoch; its accuracy depends on network and seed."""
+    """Takes half a second an epoch, and reaches an accuracy that depends on the network and the seed."""
     accuracy = random.Random(f"{job.architecture.digest}/{job.task.seed}").random()
     curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
@@ -33,7 +33,7 @@ def in_a_moment(job: Job, report: Callable[[EpochResult], bool]) -> Score:
 
 
 def bare(config: dict[str, Any]) -> None:
-    """The same for Ray Tune alone."""
+    """A trainable for plain Ray Tune that reports once and ends."""
     from ray import tune
 
     tune.report({"epoch": 1, "accuracy": config["number"], "loss": 1.0, "seconds": 0.0})

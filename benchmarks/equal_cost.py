@@ -1,21 +1,22 @@
-"""Dynamic convolutions, static ones and what searches choose, at equal multiply-adds, trained alike on CIFAR-10.
+"""Compares dynamic convolutions, static ones and searched networks at equal multiply-adds, trained alike on CIFAR-10.
 
     python benchmarks/equal_cost.py -d cifar10:DIR [--rows static dcd] [--seeds 5] [--hours 8] [--folder FOLDER]
-    python benchmarks/equal_cost_page.py            # the table and the picture of what there is
+    python benchmarks/equal_cost_page.py            # prints the table and draws the figure of the results so far
 
-All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows; `static-twice` has twice the budget, which
-tells what a gain is worth in multiply-adds. A row of an operator has it in every 1x1 and depthwise layer of the blocks, or, where
-it only filters channels by themselves, in every depthwise one. `search` is what a search
-with the default sampler finds in a space where each stage chooses among the operators, and depth, kernel size and expansion are
-free; `random` is the same search by random proposals, and `search-static` the first one where all layers are static: what depth,
-kernel size and expansion do without dynamic convolutions. They have as many trainings each, and each seed has a search of its
-own, so that the spread over seeds is also that of the searches.
+All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. `static-twice` has twice the budget, which
+shows how many multiply-adds a gain is worth. A row named after an operator has it in every 1x1 and depthwise layer of the blocks,
+or only in every depthwise layer if the operator filters each channel separately. `search` is the result of a search with the
+default sampler in a space where each stage chooses among the operators, and depth, kernel size and expansion are searched.
+`random` is the same search with random proposals. `search-static` is the first search with static layers only, which shows what
+depth, kernel size and expansion gain without dynamic convolutions. All three train equally many networks, and every seed has its
+own search, so the variation over seeds includes that of the searches.
 
-Every network of the table is trained by one recipe on the same 20,000 training images, for 15 epochs; the searches' trainings are
-part of those images and hold some of them out. The test images are read once, at the end of a network's training.
+Every network of the table is trained with one recipe on the same 20,000 training images, for 15 epochs. The searches train on
+these images too, and hold some of them out for validation. The test images are used once, at the end of a network's training.
 
-It goes on where it was stopped: a training is a line of `equal_cost.jsonl` beside this file when it has ended, and a search a run
-in the folder. `--hours` begins no training or search after so many. Processes for other rows may run beside it.
+Each finished training is stored as a line of `equal_cost.jsonl` beside this file, and each search as a run in the folder, so
+that a later call resumes. After `--hours` hours no further training or search is started. Other processes may train other rows
+at the same time.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ UNIFORM: dict[str, tuple[str, str, Operator]] = {
     "lsconv": (DEPTHWISE, "lsconv", None),
     "static-twice": (LAYERS, "static", None),
 }
-"""Row -> the layers that have an operator, its name and settings; the others are static."""
+"""Row -> the pattern of the layers that have the operator, its name and its settings; all other layers are static."""
 
 SEARCHES = {"search": "auto", "random": "random", "search-static": "auto"}
 """Row -> sampler."""
@@ -103,14 +104,14 @@ SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"
 
 
 def main() -> None:
-    """Trains what is missing."""
+    """Runs the missing trainings and searches."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-d", "--data", required=True, help="CIFAR-10, like cifar10:DIR")
+    parser.add_argument("-d", "--data", required=True, help="the CIFAR-10 images, e.g. cifar10:DIR")
     parser.add_argument("--rows", nargs="+", default=[*UNIFORM, *SEARCHES], choices=[*UNIFORM, *SEARCHES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument(
-        "--folder", type=Path, default=Path("equal-cost"), help="for the images and searches, which go on only where they began"
+        "--folder", type=Path, default=Path("equal-cost"), help="of the images and searches; a search resumes only in its folder"
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--images", type=int, default=IMAGES)
@@ -126,7 +127,7 @@ def main() -> None:
 
 
 def train_missing(given: argparse.Namespace) -> None:
-    """Seed by seed, so that what there is can be compared at any time."""
+    """Runs the missing trainings seed by seed, so that the results so far can be compared at any time."""
     end = time.monotonic() + 3600 * given.hours
     data = some_images(given.data, given.images, given.folder)
     there = {(row["row"], row["seed"]) for row in rows_of(given.results)}
@@ -139,7 +140,7 @@ def train_missing(given: argparse.Namespace) -> None:
 
 
 def some_images(data: str, count: int, folder: Path) -> str:
-    """An archive of so many of the training images, chosen once, and all test images."""
+    """Returns an archive of `count` training images, which are chosen once, and all test images."""
     path = folder / f"images-{count}.npz"
     if not path.exists():
         images = load(data)
@@ -153,7 +154,7 @@ def some_images(data: str, count: int, folder: Path) -> str:
 
 
 def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[str, Any]:
-    """One line of the results: a network of a row, trained on all images and judged on the test images."""
+    """Trains the network of a row on all images and evaluates it on the test images; returns its line of the results."""
     begun = time.process_time()
     architecture = uniform(name) if name in UNIFORM else found_by(name, seed, data, given)
     chosen = time.process_time()
@@ -171,7 +172,7 @@ def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[
 
 
 def uniform(name: str) -> Architecture:
-    """The network with one operator in all layers that it is for, as wide as the budget allows."""
+    """The network with one operator in all layers of its row's pattern, as wide as the budget allows."""
     layers, operator, settings = UNIFORM[name]
     content = SPACE | {"name": name, "slots": {layers: {"share": "network", operator: settings}}}
     space = Compiler(Document("equal_cost.py", content, {})).space()
@@ -180,7 +181,7 @@ def uniform(name: str) -> Architecture:
 
 
 def found_by(name: str, seed: int, data: str, given: argparse.Namespace) -> Architecture:
-    """The best network of a search."""
+    """Runs or resumes a search; returns its best network."""
     file = given.folder / f"{name}.yaml"
     file.write_text(as_yaml(SPACES[name]), encoding="utf-8")
     run = dcdnas.search(
@@ -191,7 +192,7 @@ def found_by(name: str, seed: int, data: str, given: argparse.Namespace) -> Arch
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The results."""
+    """The lines of the results file; none if it does not exist."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 

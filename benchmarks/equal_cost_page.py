@@ -1,11 +1,12 @@
-"""The table and the picture of what `equal_cost.py` has trained.
+"""Prints the table of the trainings of `equal_cost.py`, and draws their figure.
 
     python benchmarks/equal_cost_page.py [--latency] [--picture docs/equal-cost.svg] [--results equal_cost.jsonl]
 
-Printed are, for each row, means with 95 % intervals by Student's t over the seeds, differences to `static` paired by seed,
-parameters, processor time, and the time of one image in the exported network as a multiple of that of `static`. `--latency`
-measures that time first, for each row's network of its first seed: onnxruntime on one thread, processor time, all networks in
-turns in this process; and keeps it in `equal_cost-latency.json`. Then what each search has chosen, and the compute of it all.
+The table has for each row the mean accuracy with its 95 % interval (Student's t over the seeds), the difference to `static`
+paired by seed, parameters, processor time, and the exported network's time for one image as a multiple of that of `static`.
+`--latency` measures this time first, for the network of each row's first seed (processor time in onnxruntime on one thread, all
+networks in turns in this process), and stores it in `equal_cost-latency.json`. The choices of each search and the total compute
+follow below the table.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ LATENCIES = RESULTS.with_name("equal_cost-latency.json")
 ROUNDS = 60
 
 Rows = dict[str, dict[int, dict[str, Any]]]
-"""Row -> seed -> a line of the results."""
+"""Row -> seed -> line of the results."""
 
 
 def main() -> None:
-    """Prints what is asked for."""
+    """Prints the table, after measuring latencies if requested, and draws the figure if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", action="store_true", help="measure the exported networks first")
-    parser.add_argument("--picture", type=Path, help="draw the accuracies, too")
+    parser.add_argument("--picture", type=Path, help="also draw the accuracies to this file")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     rows = by_row(rows_of(given.results))
@@ -51,13 +52,13 @@ def main() -> None:
 
 
 def by_row(lines: Sequence[dict[str, Any]]) -> Rows:
-    """The rows that have a line, in the order of the table, and their seeds in order."""
+    """Groups the lines by row, in the order of the table, and by seed; rows without a line are left out."""
     of = {name: {line["seed"]: line for line in lines if line["row"] == name} for name in (*UNIFORM, *SEARCHES)}
     return {name: dict(sorted(found.items())) for name, found in of.items() if found}
 
 
 def table(rows: Rows, times: Mapping[str, float]) -> list[str]:
-    """Its lines."""
+    """The lines of the table."""
     lines = [
         "| row | seeds | test accuracy, % | to `static`, points | cost | parameters | training, s | search, s | time / static |",
         "| --- |" + " ---: |" * 8,
@@ -74,30 +75,30 @@ def table(rows: Rows, times: Mapping[str, float]) -> list[str]:
 
 
 def accuracies(found: Mapping[int, dict[str, Any]]) -> list[float]:
-    """Of a row's networks, in per cent."""
+    """Test accuracies of a row's networks in per cent."""
     return [100 * line["accuracy"] for line in found.values()]
 
 
 def gains_of(rows: Rows, name: str) -> list[float]:
-    """Points above the static network of the same seed."""
+    """Differences in points to the static network of the same seed."""
     static = rows.get("static", {})
     return [100 * (line["accuracy"] - static[seed]["accuracy"]) for seed, line in rows[name].items() if seed in static]
 
 
 def interval(values: Sequence[float], sign: str = "") -> str:
-    """The mean with half the width of its 95 % interval by Student's t."""
+    """The mean and the half-width of its 95 % interval by Student's t."""
     if len(values) < 2:
         return "".join(f"{value:{sign}.2f}" for value in values)
     return f"{statistics.fmean(values):{sign}.2f} ± {half_of(values):.2f}"
 
 
 def half_of(values: Sequence[float]) -> float:
-    """Half the width of the 95 % interval of a mean."""
+    """Half-width of the 95 % interval of a mean."""
     return student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
 def choices(rows: Rows) -> list[str]:
-    """What each search has chosen: operators by the number of their layers, and the settings that differ from the space's."""
+    """The lines of the table of choices: how many layers have each operator, and the searched settings."""
     lines = ["| search | seed | operators, layers | depth | kernel size | expansion |", "| --- | ---: | --- | --- | --- | --- |"]
     for line in (line for search in SEARCHES for line in rows.get(search, {}).values()):
         chosen = Architecture.from_dict(line["architecture"])
@@ -108,12 +109,12 @@ def choices(rows: Rows) -> list[str]:
 
 
 def _first(setting: Any) -> Any:
-    """Of a stage's blocks, which are alike here."""
+    """The setting of a stage's first block, which all its blocks share here."""
     return setting[0] if isinstance(setting, (list, tuple)) else setting
 
 
 def compute(rows: Rows) -> str:
-    """Processor time of all that is in the table."""
+    """Total processor time of all trainings and searches of the table, as a sentence."""
     lines = [line for found in rows.values() for line in found.values()]
     hours = sum(line["seconds"] + line["search_seconds"] for line in lines) / 3600
     machines = sorted({line["machine"] for line in lines})
@@ -121,7 +122,7 @@ def compute(rows: Rows) -> str:
 
 
 def latencies(rows: Rows) -> dict[str, float]:
-    """The median time of one image in each exported network as a multiple of that of the static one."""
+    """Median time of each exported network for one image, as a multiple of the static network's."""
     from exported import opened
 
     from dcdnas.export import Model, export_model
@@ -142,7 +143,7 @@ def latencies(rows: Rows) -> dict[str, float]:
 
 
 def draw(rows: Rows, path: Path) -> None:
-    """Accuracies as an SVG: a point a seed, the mean and its interval; the line is the mean of the static networks."""
+    """Draws the accuracies as an SVG: each seed, the mean with its interval, and a line at the mean of the static networks."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

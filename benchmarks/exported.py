@@ -1,14 +1,14 @@
-"""Exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and DCD against the static network.
+"""Times exported networks in onnxruntime: MobileNetV2 with ODConv (one kernel) and with DCD against the static network.
 
     OMP_NUM_THREADS=1 python benchmarks/exported.py -o FOLDER [--rounds N] [--widths 0.5 1.0] [--networks odconv dcd]
         [--batches 1 8 32]
 
-prints the table of docs/speed.md, in which the static network is always one.
+prints the table of docs/speed.md, which always includes the static network.
 
-Each network is exported as `dcdnas export --to onnx` does it, `model.onnx` for any batch size and `model-batch1.onnx`, and keeps
-its folder: what is there is not exported again. Then all files of a width take turns on one image of 224x224 pixels, and
-`model.onnx` on as many as each further batch has, one thread, in one process. Times are processor time of the whole batch, ratios
-to the static network's file of the same name and batch are medians over the rounds.
+Each network is exported as by `dcdnas export --to onnx`: `model.onnx` for any batch size, and `model-batch1.onnx`. Networks that
+the folder already has are not exported again. Then all files of a width take turns in one process on one thread: on one image of
+224x224 pixels, and `model.onnx` also on the further batch sizes. Times are processor time of the whole batch. Ratios compare with
+the static network's file of the same name at the same batch size, and are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NETWORKS: Mapping[str, Callable[[float], Architecture]] = {
 
 
 def exported(name: str, width: float, folder: Path) -> float:
-    """Processor seconds of the export of both files, now or when it was made."""
+    """Exports both files of a network unless the folder has them; returns the processor seconds that the export took."""
     done = folder / "export.json"
     if not done.is_file():
         torch.manual_seed(0)
@@ -53,7 +53,7 @@ def exported(name: str, width: float, folder: Path) -> float:
 
 
 def opened(path: Path, shape: Sequence[int] = (3, 224, 224), batch: int = 1) -> tuple[Callable[[], Any], int]:
-    """A call that computes so many images of a shape on one thread, and the nodes that onnxruntime runs."""
+    """A call that runs a model on `batch` images of `shape` on one thread, and the number of nodes that onnxruntime runs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     options.optimized_model_filepath = str(path.with_suffix(".optimised"))
@@ -69,7 +69,7 @@ def nodes_of(path: Path) -> int:
 
 
 def rows(width: float, names: Sequence[str], folder: Path, rounds: int, batches: Sequence[int]) -> Iterator[str]:
-    """The table's rows of one width."""
+    """Yields the table's rows of one width."""
     seconds = {name: exported(name, width, folder / f"{name}-{width}") for name in names}
     places = [(FILES[0], 1)] * (1 in batches) + [(FILES[1], batch) for batch in batches]
     opens = {(name, place): opened(folder / f"{name}-{width}" / place[0], batch=place[1]) for place in places for name in names}
@@ -90,7 +90,7 @@ def rows(width: float, names: Sequence[str], folder: Path, rounds: int, batches:
 
 
 def main() -> None:
-    """Prints the table and where it was measured."""
+    """Prints the table and the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=15)

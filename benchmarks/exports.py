@@ -1,10 +1,10 @@
-"""Random architectures of every shipped space in every export format, each file loaded again and compared at batch 1 and 8.
+"""Exports random architectures of every shipped space to every format, reloads each file, and compares it at batch 1 and 8.
 
     python benchmarks/exports.py [--networks N] [--spaces NAME,...] [--side PIXELS] [--kept FILE]
 
-prints a line a network, then counts and failures. Weights are fresh. The formats are `config`, `torch`, `standalone`, `pt2`
-and `onnx` (for any batch, and for one image). `--side` gives networks of larger images images of that side, which changes
-neither their layers nor the operations of a file. What is in `--kept` already is not tried again.
+prints a line for each network, then counts and failures. Weights are newly initialised. The formats are `config`, `torch`,
+`standalone`, `pt2` and `onnx` (for any batch size, and for one image). `--side` reduces larger inputs to this side, which changes
+neither the layers of a network nor the operations in a file. Networks that are in the file `--kept` are not exported again.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from dcdnas.space.library import load_space, shipped
 from dcdnas.space.pricing.cost import draw
 
 FITTED = "2MFLOPs"
-"""Budget of the spaces whose width fills one."""
+"""Budget for the spaces with a fitted width, which need one."""
 
 FORMATS = ("config", "torch", "standalone", "pt2", "onnx")
 
 
 def exported(architecture: Architecture, format: str, weights: Path, folder: Path) -> tuple[float, str]:
-    """The largest relative error of the format's files, and why there are none."""
+    """Exports to one format; returns the largest relative error of its files, and the reason if the export failed."""
     try:
         written = export_model(Model(architecture), folder / format, [format], weights)
     except (DcdnasError, RuntimeError) as error:
@@ -46,7 +46,7 @@ def exported(architecture: Architecture, format: str, weights: Path, folder: Pat
 
 
 def tried(architecture: Architecture) -> dict[str, tuple[float, str]]:
-    """Each format's result."""
+    """Exports a network to every format; returns each format's result."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         weights = save_weights(build_network(architecture), Path(folder) / "weights.safetensors").path
@@ -54,7 +54,7 @@ def tried(architecture: Architecture) -> dict[str, tuple[float, str]]:
 
 
 def networks(name: str, count: int, seed: int, side: int) -> list[Architecture]:
-    """Drawn from a space; for images of at most this side, 0 for any."""
+    """Draws architectures from a space, with inputs of at most this side; 0 keeps the space's input size."""
     space, rng = load_space(name), random.Random(f"{name} {seed}")
     if space.fit is not None:
         space = space.filling(parse_budgets([FITTED], notations()))
@@ -63,7 +63,7 @@ def networks(name: str, count: int, seed: int, side: int) -> list[Architecture]:
 
 
 def read(kept: Path | None) -> dict[str, dict[str, tuple[float, str]]]:
-    """What earlier runs found, by the digest of the architecture."""
+    """Results of earlier calls, by the digest of the architecture."""
     if kept is None or not kept.is_file():
         return {}
     rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
@@ -71,13 +71,13 @@ def read(kept: Path | None) -> dict[str, dict[str, tuple[float, str]]]:
 
 
 def main() -> None:
-    """Prints what could be exported, and where it was tried."""
+    """Prints the result of each network, the totals of each format, and the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", type=int, default=2, help="of each space")
+    parser.add_argument("--networks", type=int, default=2, help="number of networks per space")
     parser.add_argument("--spaces", default=",".join(shipped()))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--side", type=int, default=0, help="largest side of an image; 0 for that of each space")
-    parser.add_argument("--kept", type=Path, help="a line of JSON for each network that was tried; is added to")
+    parser.add_argument("--side", type=int, default=0, help="largest side of an input in pixels; 0 keeps that of the space")
+    parser.add_argument("--kept", type=Path, help="file with a line of JSON per exported network; new ones are appended")
     given = parser.parse_args()
     known, found = read(given.kept), dict[str, list[tuple[float, str]]]((format, []) for format in FORMATS)
     for name in given.spaces.split(","):

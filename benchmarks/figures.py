@@ -1,13 +1,12 @@
-"""The project's speeds, each as a ratio of two things that took turns in this run, and whether one has fallen.
+"""Measures the project's speed figures, each a ratio of two timings in the same run, and reports which have fallen.
 
-    python benchmarks/figures.py [--only NAME ...] [--rounds 9]     print them, and keep them in benchmarks/history/
-    python benchmarks/figures.py --check                            print them, and fail where one has fallen since
+    python benchmarks/figures.py [--only NAME ...] [--rounds 9]     print them, and store them in benchmarks/history/
+    python benchmarks/figures.py --check                            print them, and fail if one has fallen since
 
-A figure says how many times as long the thing that it is compared with takes, so that more is better: both are done in each
-round, one after the other, and timed in processor seconds, which other work on the machine does not move much. Printed are the
-median of the rounds' ratios, the quartiles, the number of rounds and the machine. A figure has fallen when its median is below
-the one that was kept by more than both spreads (half of what lies between the quartiles) and `ALLOWED`; figures of another
-processor are not compared.
+A figure says how many times as long the reference takes, so higher is better. Both are run one after the other in each round and
+timed in processor seconds, on which other load has little influence. The output gives the median of the rounds' ratios, their
+quartiles, the number of rounds and the machine. A figure has fallen if its median is below the stored median by more than
+`ALLOWED` and both spreads (half the interquartile range) together. Figures of another processor are not compared.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from typing import NamedTuple
 
 HISTORY = Path(__file__).with_name("history")
 ALLOWED = 0.03
-"""Share of a figure that it may fall by beside its spread."""
+"""Fraction by which a figure may fall in addition to the spreads."""
 
 Turn = Callable[[], float]
-"""Does a thing once, and says how many seconds of processor time it took."""
+"""Runs one side of a figure once; returns its processor time in seconds."""
 
 
 class Figure(NamedTuple):
-    """What was found for one ratio."""
+    """Median and quartiles of one ratio, and the number of rounds."""
 
     median: float
     low: float
@@ -49,17 +48,17 @@ class Figure(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Half of what lies between the quartiles."""
+        """Half the interquartile range."""
         return (self.high - self.low) / 2
 
 
 def has_fallen(now: Figure, kept: Figure) -> bool:
-    """Whether a figure is below what it was by more than both were uncertain."""
+    """Whether a figure is below the stored one by more than `ALLOWED` and both spreads together."""
     return now.median < kept.median * (1 - ALLOWED) - now.spread - kept.spread
 
 
 def by(call: Callable[[], object], times: int = 1) -> Turn:
-    """A turn that makes a call some times, in this process."""
+    """A turn that repeats a call `times` times in this process."""
 
     def turn() -> float:
         before = time.process_time()
@@ -71,9 +70,10 @@ def by(call: Callable[[], object], times: int = 1) -> Turn:
 
 
 def step(operator: str) -> tuple[Turn, Turn]:
-    """A step of the proxy network with an operator everywhere, in torch alone and with the compiled kernels.
+    """A training step of the proxy network with an operator everywhere, in torch alone and with the compiled kernels.
 
-    Memory that was freed is kept, as it is in a search: else torch's many maps cost it time that no training pays.
+    The process keeps freed memory, as in a search. Otherwise torch, which allocates many maps, would spend time on the allocator
+    that no training of a search spends.
     """
     import torch
     import torch.nn.functional as F
@@ -98,9 +98,9 @@ def step(operator: str) -> tuple[Turn, Turn]:
 
 
 def exported(operator: str) -> tuple[Turn, Turn]:
-    """One image through the proxy network's exported file in onnxruntime: with an operator everywhere, and static.
+    """One image through the proxy network's exported file in onnxruntime: static, and with an operator everywhere.
 
-    Above is the dynamic network, so that the figure is the static network's share of its time.
+    The figure is the static network's time as a fraction of the dynamic network's.
     """
     import numpy as np
     import onnxruntime
@@ -149,7 +149,7 @@ FIGURES: Mapping[str, Callable[[], tuple[Turn, Turn]]] = {
 
 
 def ratios(turns: tuple[Turn, Turn], rounds: int) -> list[float]:
-    """The first turn's time over the second's, round by round, each first in turn, after a round that is thrown away."""
+    """The first turn's time over the second's in each round; they alternate in going first, and a warm-up round is discarded."""
     found = []
     for number in range(rounds + 1):
         times = {which: turns[which]() for which in ((0, 1) if number % 2 else (1, 0))}
@@ -159,14 +159,14 @@ def ratios(turns: tuple[Turn, Turn], rounds: int) -> list[float]:
 
 
 def processor() -> str:
-    """Its name, where the system says it."""
+    """Name of the processor, if the system reports it."""
     told = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     names = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def kept_of(machine: str, folder: Path = HISTORY) -> dict[str, Figure]:
-    """The last figures that were kept of a processor."""
+    """The latest stored figures of a processor."""
     found: dict[str, Figure] = {}
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +176,7 @@ def kept_of(machine: str, folder: Path = HISTORY) -> dict[str, Figure]:
 
 
 def keep(machine: str, figures: Mapping[str, Figure], folder: Path = HISTORY) -> Path:
-    """Writes figures as the last ones of a processor."""
+    """Stores figures as the latest ones of a processor; returns the file."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S', time.gmtime())}.json"
     record = {"machine": machine, "figures": {name: figure._asdict() for name, figure in figures.items()}}
@@ -185,22 +185,24 @@ def keep(machine: str, figures: Mapping[str, Figure], folder: Path = HISTORY) ->
 
 
 def measured(names: Sequence[str], rounds: int) -> Iterator[tuple[str, Figure]]:
-    """Each figure, as it is found."""
+    """Yields each figure as soon as it is measured."""
     for name, turns in FIGURES.items():
         if not names or any(part in name for part in names):
             yield name, Figure.of(ratios(turns(), rounds))
 
 
 def main() -> None:
-    """Prints the figures and keeps them, or holds them against those that were kept."""
+    """Prints the figures, and stores them or compares them with the stored ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="figures with this in their names")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="measure only figures with one of these in their names"
+    )
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--check", action="store_true", help="keep nothing, and fail where a figure has fallen")
+    parser.add_argument("--check", action="store_true", help="store nothing, and fail if a figure has fallen")
     given = parser.parse_args()
     machine, found, fallen = processor(), {}, []
     kept = kept_of(machine)
-    print("| figure | ratio (quartiles) | n | kept |\n| --- | --- | --- | --- |")
+    print("| figure | ratio (quartiles) | n | stored |\n| --- | --- | --- | --- |")
     for name, figure in measured(given.only, given.rounds):
         found[name], before = figure, kept.get(name)
         was = "" if before is None else f"{before.median:.2f} ({before.low:.2f}-{before.high:.2f})"
@@ -209,8 +211,8 @@ def main() -> None:
             fallen.append(name)
     print(f"\n{machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     if given.check:
-        sys.exit(f"fallen by more than their spread: {'; '.join(fallen)}" if fallen else 0)
-    print(f"kept in {keep(machine, found)}")
+        sys.exit(f"These figures have fallen by more than their spread: {'; '.join(fallen)}" if fallen else 0)
+    print(f"stored in {keep(machine, found)}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""What only a machine with a GPU can say, in at most ten minutes: whether all forms are right there, and how fast it is.
+"""Checks on a GPU, in at most ten minutes, whether all forms of the operators are correct there, and measures their speed.
 
     python benchmarks/gpu.py [--parts forms trial shared rule] [--minutes 9] [-o FILE.json] [--device cpu]
 
-forms    every form of every operator, deployed and in training, against the same on the CPU in float64: the largest error of
-         outputs and gradients, relative to the largest value.
-trial    an epoch of a proxy training of ours against a loop written by hand for the same network, images and steps, in turns.
-shared   images a second of 1, 2 and 4 trainings at one time on one GPU, as `--gpus-per-trial 0.5` and `0.25` share it.
-rule     how much longer the forms that the rule picks take than the fastest (`dcdnas tune-forms`), for whole published networks.
+forms    compares every form of every operator, in inference and in training, with the same form on the CPU, both in float64: the
+         largest error of outputs and gradients, relative to the largest value.
+trial    times an epoch of our proxy training against a plain loop for the same network, images and steps, in turns.
+shared   images per second of 1, 2 and 4 concurrent trainings on one GPU, as `--gpus-per-trial 0.5` and `0.25` share it.
+rule     how much slower the forms that the rule selects are than the fastest forms (`dcdnas tune-forms`), for published networks.
 
-Each part has its share of the minutes, stops when they are over, and says how far it came. Printed are medians, quartiles and n,
-and the machine. `--device cpu` goes through the same steps without a GPU, to try the script; its numbers say nothing of one.
+Each part has its share of the minutes, stops when they are over, and prints the results so far. The output gives medians,
+quartiles, n and the machine. `--device cpu` runs the same steps without a GPU to test the script; its numbers say nothing about
+a GPU.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from dcdnas.training.loop import Training, seeded
 from dcdnas.training.optimizer import usual
 
 TASK = TrainingTask(data="fashion-mini", epochs=1, augment="none", norm_batches=0)
-"""Without augmentation and re-estimation, so that the loop by hand can do the same in a few lines."""
+"""Without augmentation and re-estimation of statistics, so that the plain loop can do the same in a few lines."""
 
 NETWORKS = ("static", "dcd", "odconv")
 PUBLISHED = ("dcd/mobilenetv2_dcd", "odconv/od_mobilenetv2")
@@ -54,10 +55,10 @@ Found = dict[str, Any]
 
 
 class Deadline:
-    """When a part must end.
+    """The time at which a part must end.
 
     Args:
-        seconds: from now on.
+        seconds: from now.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -65,12 +66,12 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Remaining seconds; negative after the deadline."""
         return self._at - time.monotonic()
 
 
 def forms_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Found]]:
-    """Largest relative error of each operator over its places, settings and forms."""
+    """Yields the largest relative errors of each operator over its places, settings and forms."""
     for name, cls in operators.items():
         errors: dict[str, list[float]] = {"deployed": [], "output": [], "gradient": []}
         for geometry in supported(cls):
@@ -91,13 +92,13 @@ def forms_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Fou
 
 
 def deployed_error(operator: Operator, x: Tensor, device: torch.device) -> float:
-    """Of one form without gradients."""
+    """Relative error of one form's output in inference mode."""
     with torch.inference_mode():
         return difference(copy.deepcopy(operator).to(device)(x.to(device)), operator(x))
 
 
 def training_errors(operator: Operator, geometry: ConvGeometry, device: torch.device) -> tuple[float, float]:
-    """Of the output and of the gradients, in training mode."""
+    """Relative errors of the output and of the gradients in training mode."""
     results = []
     for place in (torch.device("cpu"), device):
         moved, x = copy.deepcopy(operator).to(place), image(geometry).to(place).requires_grad_()
@@ -110,7 +111,7 @@ def training_errors(operator: Operator, geometry: ConvGeometry, device: torch.de
 
 
 def difference(found: Tensor, expected: Tensor) -> float:
-    """The largest, relative to the largest expected value; infinite where something is not finite."""
+    """Largest difference, relative to the largest expected value; infinite if a value is not finite."""
     found, expected = found.detach().cpu(), expected.detach()
     if not found.isfinite().all():
         return math.inf
@@ -118,7 +119,7 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 
 def trial_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Found]]:
-    """Seconds of an epoch, ours over the loop by hand, for each network."""
+    """Yields for each network the ratio of our seconds per epoch to those of the plain loop."""
     data, share = images(), until.left / len(NETWORKS)
     for name in NETWORKS:
         ours, theirs = fresh(name), fresh(name)
@@ -133,32 +134,32 @@ def trial_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Fou
                 break
             for way, call in calls.items():
                 spent = wall(call, device)
-                if turn:  # the first pays for what a process does once
+                if turn:  # the first round includes one-time work of the process
                     times[way].append(spent)
         ratios = [a / b for a, b in zip(times["ours"], times["by hand"], strict=True)]
         yield name, {"ours / by hand": spread(ratios), "images/s": round(len(data.train) / statistics.median(times["ours"]))}
 
 
 def images() -> Split:
-    """What every training here learns from."""
+    """The images that all trainings of this script use."""
     return split(load(TASK.data))
 
 
 def fresh(operator: str) -> Network:
-    """A network with an operator everywhere."""
+    """A newly initialised network with an operator everywhere."""
     with seeded(0):
         return build_network(network_of(operator))
 
 
 def our_epoch(network: Network, data: Split, device: torch.device) -> None:
-    """The steps of an epoch, without the reading after it."""
+    """Runs the steps of an epoch, without the evaluation after it."""
     with seeded(0, device) as generator:
         for _ in Training(network, data, TASK, generator, device).steps():
             pass
 
 
 def epoch_by_hand(network: Network, data: Split, device: torch.device) -> None:
-    """What somebody would write who trains this network and no other."""
+    """Runs the same epoch with a plain loop, as one would write it for this network alone."""
     part = data.train
     pixels, labels = part.pixels[part.rows].to(device), part.labels[part.rows].to(device)
     mean, std = (torch.tensor(of, device=device).view(1, -1, 1, 1) for of in (part.mean, part.std))
@@ -184,7 +185,7 @@ def epoch_by_hand(network: Network, data: Split, device: torch.device) -> None:
 
 
 def wall(call: Callable[[], None], device: torch.device) -> float:
-    """Seconds until a call's work is done."""
+    """Wall seconds until a call and its work on the device are complete."""
     started = time.perf_counter()
     call()
     if device.type == "cuda":
@@ -193,7 +194,7 @@ def wall(call: Callable[[], None], device: torch.device) -> float:
 
 
 def shared_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Found]]:
-    """Images a second of several trainings in processes of their own."""
+    """Yields the images per second of several concurrent trainings, each in its own process."""
     share, alone = until.left / len(NETWORKS) / len(TOGETHER), 0.0
     context = multiprocessing.get_context("spawn")
     for name in NETWORKS:
@@ -212,7 +213,7 @@ def shared_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Fo
 
 
 def rate(operator: str, device: torch.device, seconds: float) -> float:
-    """Images a second of one training, without its first epoch; processes that start together measure together."""
+    """Images per second of one training after its first epoch; processes that start together measure at the same time."""
     torch.set_num_threads(1)
     data, network = images(), fresh(operator)
     our_epoch(network, data, device)
@@ -223,13 +224,13 @@ def rate(operator: str, device: torch.device, seconds: float) -> float:
 
 
 def wall_images(network: Network, data: Split, device: torch.device) -> int:
-    """Trains an epoch to its end, and says on how many images."""
+    """Trains for a complete epoch; returns its number of images."""
     wall(lambda: our_epoch(network, data, device), device)
     return len(data.train) // TASK.batch_size * TASK.batch_size
 
 
 def rule_part(device: torch.device, until: Deadline) -> Iterator[tuple[str, Found]]:
-    """What the rule of executed forms loses on whole networks at 224 pixels, and with which constant it would lose least."""
+    """Yields the loss of speed by the rule of executed forms on networks at 224 pixels, and the constant that minimises it."""
     for name in PUBLISHED:
         for batch in (1, 16):
             if until.left < 0:
@@ -261,11 +262,11 @@ PARTS: dict[str, tuple[Callable[[torch.device, Deadline], Iterator[tuple[str, Fo
     "shared": (shared_part, 0.2),
     "rule": (rule_part, 0.2),
 }
-"""Each with its share of the minutes."""
+"""Name of each part -> its function and its share of the minutes."""
 
 
 def machine(device: torch.device) -> str:
-    """What measured."""
+    """Describes the machine and its versions."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} (no GPU)"
     product, copied = clock.machine_rates(device)
     rates = f"{product / 1e9:.1f} T multiply-adds/s in float32, {copied / 1e6:.0f} GB/s"
@@ -275,12 +276,12 @@ def machine(device: torch.device) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together")
+    parser.add_argument("--minutes", type=float, default=9.0, help="minutes for all parts together")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("-o", "--output", type=Path)
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch finds no GPU here. --device cpu goes through the same steps without one.")
+        parser.error("torch finds no GPU on this machine. Use --device cpu to run the same steps without one.")
     device = torch.device(asked.device)
     found: dict[str, Any] = {"machine": machine(device)}
     print(found["machine"], flush=True)
@@ -292,7 +293,7 @@ def main() -> None:
             for name, row in run(device, Deadline(60 * asked.minutes * share)):
                 found[part][name] = row
                 print(f"  {name:40} {', '.join(f'{what} {shown(value)}' for what, value in row.items())}", flush=True)
-        except (DcdnasError, RuntimeError) as error:  # the other parts say what they can
+        except (DcdnasError, RuntimeError) as error:  # the other parts still run
             found[part]["failed"] = f"{type(error).__name__}: {error}"
             print(f"  failed: {found[part]['failed']}", flush=True)
         if asked.output:
@@ -300,7 +301,7 @@ def main() -> None:
 
 
 def shown(value: object) -> str:
-    """A number short enough to read."""
+    """A number with three digits, or any other value as text."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -1,14 +1,15 @@
-"""How well a few epochs rank networks that begin as a trained static network, beside as many from fresh weights.
+"""Measures how well a few epochs rank networks that are initialised from a trained static network, and from fresh weights.
 
     python benchmarks/inheritance.py [--networks 60] [--epochs 1 2 3] [--workers 2] [--hours 3] [--results FILE] [--show]
 
-The networks are those of the table `dynconv-fmnist` with short trainings. Of each width and expansion the static network is
-trained for the 8 epochs of the space's recipe; each network takes over what that one has learned
-(`dcdnas.training.inheritance`) and is trained for a few epochs on a whole schedule of the same recipe, and once more from fresh
-weights. The seed is one that the table does not have. Printed are Kendall's tau of each reading with the mean of the table's two
-trainings of 8 epochs, over the networks and among those of like cost, with 95 % bootstrap intervals over networks; the regret of
-the best of the ten that rank highest, in points; and the epochs of a network, the static ones' shared among all. It goes on where
-it was stopped: a training is a line of `inheritance.jsonl` beside this file.
+The networks are those of the table `dynconv-fmnist` that have short trainings. For each width and expansion, the static network
+is trained for the 8 epochs of the space's recipe. Each network inherits the weights of the static network of its sizes
+(`dcdnas.training.inheritance`) and is trained for a few epochs on a complete schedule of the same recipe. It is also trained
+equally long from fresh weights. The seed does not occur in the table. The output gives Kendall's tau between each reading and the
+mean of the table's two trainings of 8 epochs, over all networks and among those of similar cost, with 95 % bootstrap intervals
+over networks; the regret of the best among the ten highest-ranked networks, in points; and the epochs per network, including its
+share of the static networks' epochs. Each training is stored as a line of `inheritance.jsonl` beside this file, and a later call
+resumes.
 """
 
 from __future__ import annotations
@@ -53,25 +54,25 @@ SIZES = ("width", "expansion")
 
 
 def parent_of(decisions: Decisions) -> dict[str, Any]:
-    """The static network of the same sizes."""
+    """Decisions of the static network of the same width and expansion."""
     kept = {name: value for name, value in decisions.items() if name in SIZES}
     space = load_space(SPACE)
     return dict(space.decide(lambda name, options: kept.get(name, "static" if "static" in options else options[0])))
 
 
 def file_of(decisions: Mapping[str, Any]) -> Path:
-    """Where a static network's weights are."""
+    """The file with the weights of the static network of these sizes."""
     return WEIGHTS / ("-".join(str(decisions[name]) for name in SIZES) + ".safetensors")
 
 
 def built(decisions: Mapping[str, Any]) -> Network:
-    """A network with its seed's weights."""
+    """A network initialised with `SEED`."""
     with seeded(SEED):
         return build_network(load_space(SPACE).architecture(decisions))
 
 
 def trained(job: tuple[str, Decisions, int]) -> dict[str, Any]:
-    """One line of the results."""
+    """Runs one training; returns its line of the results."""
     kind, decisions, epochs = job
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -94,7 +95,7 @@ def trained(job: tuple[str, Decisions, int]) -> dict[str, Any]:
 
 
 def train_missing(given: argparse.Namespace, networks: Sequence[Decisions]) -> None:
-    """Trains the static networks whose weights are not there, then what is missing of the others, and writes each down."""
+    """Trains the static networks whose weights are missing, then the missing trainings; appends each result to the file."""
     end = time.monotonic() + 3600 * given.hours
     there = {(row["kind"], key(row["decisions"]), row["epochs"]) for row in rows_of(given.results)}
     parents = {key(parent_of(d)): parent_of(d) for d in networks}.values()
@@ -112,7 +113,7 @@ def train_missing(given: argparse.Namespace, networks: Sequence[Decisions]) -> N
 
 
 def show(rows: Sequence[Mapping[str, Any]], networks: Sequence[Decisions]) -> None:
-    """Prints a line a kind, number of epochs and reading, then what is known without a training."""
+    """Prints a line for each kind, number of epochs and reading, then the ranking by multiply-adds, which needs no training."""
     table, space = dcdnas.tables.load(SPACE), load_space(SPACE)
     places = {key(d): n for n, d in enumerate(networks)}
     true = [statistics.fmean(table.readings(space.architecture(d))) for d in networks]
@@ -134,14 +135,14 @@ def show(rows: Sequence[Mapping[str, Any]], networks: Sequence[Decisions]) -> No
 
 
 def judged(values: Sequence[float], true: Sequence[float], flops: Sequence[float]) -> list[str]:
-    """Both taus with their intervals, and the regret."""
+    """Cells of a line: tau over all pairs and among similar costs, with intervals, and the regret."""
     best = max(accuracy for _, accuracy in sorted(zip(values, true, strict=True))[-TOP:])
     cells = [interval(values, true), interval(values, true, flops)]
     return [*cells, f"{100 * (max(true) - best):.2f}"]
 
 
 def interval(values: Sequence[float], true: Sequence[float], flops: Sequence[float] = (), draws: int = 1000) -> str:
-    """Tau with its 95 % bootstrap interval over networks; of pairs of like cost only where costs are given."""
+    """Tau with its 95 % bootstrap interval over networks; if costs are given, over pairs of similar cost only."""
     pairs = [
         (a, b)
         for a, b in combinations(range(len(true)), 2)
@@ -159,19 +160,19 @@ def interval(values: Sequence[float], true: Sequence[float], flops: Sequence[flo
 
 
 def sign(value: float) -> int:
-    """-1, 0 or 1."""
+    """Sign of a number: -1, 0 or 1."""
     return (value > 0) - (value < 0)
 
 
 def main() -> None:
-    """Trains what is missing, and prints the table."""
+    """Runs the missing trainings, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=60)
     parser.add_argument("--epochs", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--show", action="store_true", help="train nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="train nothing, only print the results so far")
     given = parser.parse_args()
     networks = networks_of(load_space(SPACE))[: given.networks]
     if not given.show:

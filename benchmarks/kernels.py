@@ -1,12 +1,13 @@
-"""What the compiled kernels save: whole proxy trainings with and without them, seed by seed, and what the networks reach.
+"""Measures what the compiled kernels save: complete proxy trainings with and without them, and the accuracies of both.
 
     python benchmarks/kernels.py [--seeds 5] [--epochs 3] [--operators static dcd odconv] [--kernel-size 3] [--results FILE]
 
 Each network is `fashion-quick`'s backbone (width 1, two blocks a stage, expansion 3, depthwise 3x3) with one operator in all
-blocks, trained on `fashion-mini` with the space's recipe on one thread. Per seed both ways run one after the other, each first in
-turn. Printed are the median processor seconds, the ratio without / with (median and quartiles over seeds), the mean accuracy at
-the end and the mean difference with - without, each with its 95 % interval (Student's t over seeds), beside the machine that
-measured. It goes on where it was stopped: `--results` with a new file measures anew.
+blocks, trained on `fashion-mini` with the space's recipe on one thread. For each seed, both variants run one after the other, and
+they alternate in going first. The output gives the machine, the median processor seconds, the ratio without / with kernels
+(median and quartiles over seeds), the mean final accuracy, and the mean difference with - without kernels, each with its 95 %
+interval (Student's t over seeds). Results are stored in the file `--results`, and a later call resumes; a new file measures
+everything again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PLAIN = Architecture(
 
 
 def network_of(operator: str, kernel_size: int = 3) -> Architecture:
-    """The backbone with an operator in all convolutions of its blocks."""
+    """The architecture of the backbone with an operator in all convolutions of its blocks."""
     layers, plain = {}, replace(PLAIN, settings={**PLAIN.settings, "kernel_size": kernel_size})
     for slot in slots_of(plain):
         if operator != "static" and slot.kind == "conv" and "block" in slot.name:
@@ -56,7 +57,7 @@ def network_of(operator: str, kernel_size: int = 3) -> Architecture:
 
 
 def trained(operator: str, seed: int, switch: str, epochs: int, kernel_size: int = 3) -> dict[str, float]:
-    """Processor seconds of a whole training, and the accuracy at its end."""
+    """Runs a complete training; returns its processor seconds and final accuracy."""
     os.environ[SWITCH] = switch
     assert in_use() == (switch == "on")
     task = replace(load_space("fashion-quick").proxy, epochs=epochs, seed=seed)
@@ -69,14 +70,14 @@ def trained(operator: str, seed: int, switch: str, epochs: int, kernel_size: int
 
 
 def processor() -> str:
-    """Its name, where the system says it."""
+    """Name of the processor, if the system reports it."""
     told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = [line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def interval(values: Sequence[float]) -> str:
-    """The mean and half of its 95 % interval."""
+    """The mean and the half-width of its 95 % interval."""
     half = student(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.mean(values):.1f} +- {half:.1f}"
 
@@ -97,7 +98,7 @@ def main() -> None:
         return f"{operator} {asked.epochs} {asked.kernel_size} {seed} {switch}"
 
     for operator in ("static", "odconv"):
-        trained(operator, 0, "off", 1)  # so that no measured training pays for what a process does once
+        trained(operator, 0, "off", 1)  # warm-up, so that no measured training includes one-time work of the process
     for seed in range(asked.seeds):
         for operator in asked.operators:
             for switch in ("off", "on") if seed % 2 else ("on", "off"):

@@ -1,11 +1,11 @@
-"""A running search is killed with SIGKILL at random moments, resumed each time, and at last completed: what was lost?
+"""Kills a running search with SIGKILL at random moments, resumes it each time, completes it, and checks that nothing was lost.
 
     python benchmarks/kill9.py [--executor local] [--kills 5] [--trials 40] [--seed N]
 
-Each session is a process of its own that searches until it is killed, at a moment drawn between its first event and a few
-seconds later. After each kill every trial that had ended is compared, number by number, with what the memory says later; the
-last session runs to the end. Exits with 1 when a finished trial changed or is gone, the number is not exactly the asked one,
-or a trial is left running.
+Each session is a separate process that searches until it is killed, at a random moment within `--within` seconds of its first
+event. The trials that had ended before a session are compared, number by number, with the database after it. The last session
+runs to the end. The exit status is 1 if a finished trial changed or disappeared, if the final number of trials is not exactly the
+requested one, or if a trial is left running.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Kills, resumes, compares, prints a table."""
+    """Kills and resumes the search, compares its trials, and prints a table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", choices=["local", "ray"], default="local")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--within", type=float, default=10.0, help="seconds after the first event, at most")
+    parser.add_argument("--within", type=float, default=10.0, help="maximum seconds between the first event and a kill")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("--session", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -40,7 +40,7 @@ def main() -> int:
         return session(Path(given.session), given.executor)
     rng = random.Random(given.seed)
     print(f"{given.executor} executor, {given.trials} trainings of 1.5 s, {given.kills} kills, seed {given.seed}")
-    print("killed after | ended before | kept equal | left running")
+    print("killed after | ended so far | unchanged  | left running")
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "run"
         prepared(folder, given.trials)
@@ -56,12 +56,12 @@ def main() -> int:
             said = f"{seconds:8.1f} s  " if moment is not None else "not killed  "
             kept = {n: t for n, t in trials.items() if t.state in ("finished", "stopped")}
             print(f"{said} | {len(kept):12} | {equal:10} | {running:12}", flush=True)
-    print(f"ended in all: {len(kept)} of {given.trials}; changed or lost: {wrong}; left running at the end: {running}")
+    print(f"ended in total: {len(kept)} of {given.trials}; changed or lost: {wrong}; left running at the end: {running}")
     return int(bool(wrong or running or len(kept) != given.trials))
 
 
 def session(folder: Path, executor: str) -> int:
-    """One driver."""
+    """Runs one driver, in a process that may be killed."""
     import ending
 
     from dcdnas.engine.execution import Execution
@@ -73,7 +73,7 @@ def session(folder: Path, executor: str) -> int:
 
 
 def prepared(folder: Path, trials: int) -> None:
-    """A run that can be searched."""
+    """Prepares a run for `search`."""
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
@@ -92,7 +92,7 @@ def prepared(folder: Path, trials: int) -> None:
 
 
 def run_and_kill(folder: Path, executor: str, moment: float | None) -> float:
-    """Runs a session; returns the seconds from its first event to its end."""
+    """Runs a session, and kills it `moment` seconds after its first event; returns the seconds from that event to its end."""
     paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     environment = {"RAY_AUTH_MODE": "disabled", **os.environ, "PYTHONPATH": paths}
     command = [sys.executable, __file__, "--session", str(folder), "--executor", executor]

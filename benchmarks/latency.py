@@ -1,16 +1,16 @@
-"""How far predicted latencies are off, and how well they order networks, beside multiply-adds on the same networks.
+"""Measures the error of predicted latencies and how well they rank networks, compared with multiply-adds.
 
     python benchmarks/latency.py [SPACE ...] [--fit 30] [--unseen 30] [--threads 1] [--runtime torch] [--few] [--ways]
 
-For each space: the table is measured, the correction is fitted on some networks, and others, which it has never seen, are
-predicted and measured whole. Printed: how long measuring takes; the mean absolute percentage error and Kendall's tau on the
-unseen networks, with tau's 95 % interval over bootstraps of the networks; and the same for a line fitted to multiply-adds.
+For each space, the latency table is measured, the correction is fitted on some networks, and other, unseen networks are predicted
+and measured as a whole. The output gives the duration of the measurements; the mean absolute percentage error and Kendall's tau
+on the unseen networks, with tau's 95 % bootstrap interval over the networks; and the same for a line fitted to multiply-adds.
 
-With --runtime onnxruntime slots and networks are exported, which takes a quarter of a second a slot and some seconds a network.
-With --few only the places of these networks are measured, not all of the space's; predictions are the same.
+With --runtime onnxruntime, slots and networks are exported, which takes a quarter of a second a slot and some seconds a network.
+With --few, only the places of these networks are measured, not all of the space's; the predictions are the same.
 
-With --ways also what the table's way of measuring is worth: slots in turns or each in a loop of its own, and the thread's clock
-or a wall clock, for the slots of all these networks. Nothing that was kept before is used.
+With --ways, ways of measuring are compared as well, on the slots of all these networks: slots in turns or each in its own loop,
+and the thread's clock or a wall clock. Measurements cached earlier are not used.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ SPACES = ["fashion-quick", "mobilenetv2-imagenet"]
 
 
 def main() -> None:
-    """Measures each space with an empty cache."""
+    """Measures each space, starting from an empty cache."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spaces", nargs="*", default=SPACES)
-    parser.add_argument("--fit", type=int, default=30, help="networks that the correction is fitted on")
-    parser.add_argument("--unseen", type=int, default=30, help="networks that are predicted")
+    parser.add_argument("--fit", type=int, default=30, help="number of networks to which the correction is fitted")
+    parser.add_argument("--unseen", type=int, default=30, help="number of networks that are predicted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runtime", default="torch")
-    parser.add_argument("--few", action="store_true", help="measure no places but those of these networks")
-    parser.add_argument("--ways", action="store_true", help="compare ways to measure, too")
+    parser.add_argument("--few", action="store_true", help="measure only the places of these networks")
+    parser.add_argument("--ways", action="store_true", help="also compare ways of measuring")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as kept:
         os.environ["DCDNAS_CACHE"] = kept
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(name: str, fit: int, unseen: int, threads: int, runtime: str, few: bool) -> None:
-    """Prints one space's figures."""
+    """Prints the results of one space."""
     from dcdnas.cost import price
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.fit import Whole, corrected
@@ -72,7 +72,7 @@ def measure(name: str, fit: int, unseen: int, threads: int, runtime: str, few: b
         flops.append(price(a)["flops"])
     by_flops = [Whole(f, 1, row.measured) for f, row in zip(flops, rows, strict=True)]
     print(f"{name} on {device}: {len(table.slots):,} places and {len(networks)} networks")
-    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of the processor; load {os.getloadavg()[0]:.1f}")
+    print(f"  measured in {seconds:.0f} s, {worked:.0f} s of processor time; load {os.getloadavg()[0]:.1f}")
     true = [row.measured for row in rows[fit:]]
     print(f"  networks take {min(true) / 1e6:.2f} to {max(true) / 1e6:.2f} ms; fitted on {fit}, predicted {unseen} unseen")
     for what, found in (("latency table", rows), ("multiply-adds", by_flops)):
@@ -82,7 +82,7 @@ def measure(name: str, fit: int, unseen: int, threads: int, runtime: str, few: b
 
 
 def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
-    """One line: the errors of a prediction."""
+    """Prints a line with the errors and the rank correlation of a prediction."""
     from dcdnas.core.rank_correlation import kendall_interval, kendall_tau
     from dcdnas.cost.latency.fit import percentage_error
 
@@ -95,7 +95,7 @@ def show(what: str, predicted: Sequence[float], true: Sequence[float]) -> None:
 
 
 def ways(name: str, number: int) -> None:
-    """Prints what each way of measuring the slots and networks of a space predicts, each network by a fit to the others."""
+    """Prints the prediction error of each way of measuring; each network is predicted by a fit to the others."""
     from dcdnas.cost.latency.device import this_device
     from dcdnas.cost.latency.fit import Whole, corrected
     from dcdnas.cost.latency.measuring import BLOCKS, CHUNKS, places_in, ready

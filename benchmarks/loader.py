@@ -1,9 +1,9 @@
-"""Reading pictures of camera size while training: images a second against torch's DataLoader with Pillow, and peak memory.
+"""Measures reading camera-sized pictures during training: images per second against torch's DataLoader with Pillow, and memory.
 
-A folder of JPEGs of 4000x3000 pixels is generated: a few different ones under many names, so that the disk is not what is
-measured. Both sides make random resized crops of 224x224 from the pictures' own pixels, with as many workers as there are CPUs,
-in turn with one another, so that a busy machine slows both alike. Peak memory is that of a process of its own, which looks
-through the folder and trains a small network on the first pictures.
+A folder of JPEGs of 4000x3000 pixels is generated: a few different pictures under many names, so that the disk is not what is
+measured. Both sides cut random resized crops of 224x224 from the full-size pictures, with as many workers as there are CPUs. They
+take turns, so that other load slows both alike. Peak memory is that of a separate process, which scans the folder and trains a
+small network on the first pictures.
 
     python benchmarks/loader.py [pictures] [rounds]
 """
@@ -37,16 +37,16 @@ from dcdnas.training.loop import Training, seeded
 PICTURES, ROUNDS, BATCH, SIDE, DIFFERENT = 20_000, 5, 16, 224, 8
 SIZE = 4000, 3000
 BATCHES = 6
-"""Of a round, on each side."""
+"""Number of batches per round on each side."""
 
 STEPS = 6
-"""Of the training whose memory is measured, of 32 images each in four parts."""
+"""Number of steps of the training whose memory is measured, each on 32 images in four accumulated parts."""
 
 NETWORK = Architecture("mobilenetv2", {"width": 0.35}, {}, (3, SIDE, SIDE), 2)
 
 
 def generate(root: Path, count: int) -> None:
-    """Pictures of smooth shapes and noise, whose JPEGs have about the size of a camera's."""
+    """Generates pictures of smooth shapes and noise, whose JPEGs are about as large as a camera's."""
     draw = np.random.default_rng(0)
     for name in "ab":
         (root / "train" / name).mkdir(parents=True)
@@ -61,7 +61,7 @@ def generate(root: Path, count: int) -> None:
 
 
 class Plain(Dataset[tuple[Tensor, int]]):
-    """What is usually written: open, convert, crop and resize, one picture at a time."""
+    """The usual data set: opens, converts, crops and resizes one picture at a time."""
 
     def __init__(self, root: Path, crops: Crops) -> None:
         self.paths, self.crops = sorted((root / "train").rglob("*.jpg")), crops
@@ -80,28 +80,28 @@ class Plain(Dataset[tuple[Tensor, int]]):
 
 
 def plain(root: Path, seed: int) -> Iterator[Tensor]:
-    """Batches of torch's DataLoader."""
+    """Yields batches of torch's DataLoader."""
     data = Plain(root, drawn_crops(BATCH * BATCHES, 0.08, seed))
     for x, _ in DataLoader(data, BATCH, num_workers=os.cpu_count() or 1):
         yield x
 
 
 def ours(images: Images, seed: int) -> Iterator[Tensor]:
-    """Batches of the package."""
+    """Yields batches of dcdnas."""
     plan = torch.arange(BATCH * BATCHES).split(BATCH)  # type: ignore[no-untyped-call]
     for x, _ in images.batches((rows, drawn_crops(BATCH, 0.08, seed, number)) for number, rows in enumerate(plan)):
         yield x
 
 
 def speed(batches: Iterator[Tensor]) -> float:
-    """Images a second, the start of the workers included."""
+    """Images per second, including the start of the workers."""
     start = time.perf_counter()
     count = sum(len(x) for x in batches)
     return count / (time.perf_counter() - start)
 
 
 def train(root: Path) -> None:
-    """Looks through the folder and trains a few steps; says how long it took to begin, and the peak of memory."""
+    """Scans the folder and trains for a few steps; prints how long the scan took, and the peak memory."""
     start = time.perf_counter()
     images = load(f"folder:{root}", SIDE, decoded=0)
     looked = time.perf_counter() - start
@@ -116,19 +116,19 @@ def train(root: Path) -> None:
             pass
         training.read()
     print(
-        f"{len(images):,} pictures: looked through in {looked:.0f} s, the first time; peak memory {loading:.2f} GiB of loading, "
+        f"{len(images):,} pictures: first scan in {looked:.0f} s; peak memory {loading:.2f} GiB for loading, "
         f"{peak():.2f} GiB with the training of {NETWORK.network} 0.35"
     )
 
 
 def peak() -> float:
-    """GiB that this process has taken at most."""
+    """Peak memory of this process in GiB."""
     said = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(said["VmHWM"].split()[0]) / 2**20
 
 
 def main(count: int, rounds: int) -> None:
-    """Prints both speeds, their ratio, and the memory."""
+    """Generates the pictures; prints both speeds, their ratio, and the memory."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DCDNAS_CACHE"] = f"{folder}/cache"
         root = Path(folder) / "pictures"

@@ -1,11 +1,11 @@
-"""Peak memory of activations: ours, and what torch's allocator has on the CPU; and what pricing it takes.
+"""Compares our peak memory of activations with that of torch's allocator on the CPU, and times its computation.
 
     python benchmarks/memory.py [--networks 20] [--space mobilenetv2-imagenet]
 
-For some published networks: our peak, the most that the allocator has at the end of an operation, and the most at any time, which
-has the work space of the convolutions in it. For random networks of a space: whether price and measurement agree, milliseconds of
-the processor for a price at first sight of its layers (nothing kept on disk), for a new network of layers that are known, for one
-that is known, and for the measurement. Medians, with the least and the most.
+For some published networks it prints our peak, the allocator's maximum at the end of an operation, and its maximum at any time,
+which includes the workspace of the convolutions. For random networks of a space it checks that price and measurement agree, and
+prints the processor milliseconds of a price whose layers are new (nothing cached on disk), of a new network of known layers, of a
+known network, and of the measurement: medians, with the minimum and the maximum.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def allocators(presets: Sequence[str]) -> None:
-    """Ours beside the allocator's, for a static network and the presets."""
+    """Prints our peaks and the allocator's, for static networks and the presets."""
     from dcdnas.core.architecture import Architecture
     from dcdnas.cost import price
     from dcdnas.networks import build_network
@@ -63,7 +63,7 @@ def allocators(presets: Sequence[str]) -> None:
 
 
 def allocated(network: Any, shape: tuple[int, ...]) -> tuple[int, int]:
-    """The most bytes that torch's allocator has at the end of an operation and at any time, with the input, without weights."""
+    """The allocator's maximum bytes at the end of an operation and at any time, including the input but not the weights."""
     import torch
 
     from dcdnas.networks import deployed
@@ -90,7 +90,7 @@ def allocated(network: Any, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def prices(name: str, count: int) -> None:
-    """What prices and measurements take, and whether they agree."""
+    """Prints the processor time of prices and measurements, and their largest difference."""
     from dcdnas.core.architecture import Architecture
     from dcdnas.cost import measure, price
     from dcdnas.cost._skeleton import skeleton
@@ -100,7 +100,7 @@ def prices(name: str, count: int) -> None:
 
     space, rng = load_space(name), random.Random(0)
     found = [space.architecture(draw(space, rng)) for _ in range(count)]
-    print(f"{count} networks of {name}, milliseconds of the processor")
+    print(f"{count} networks of {name}, milliseconds of processor time")
     show("price, layers first seen", [timed(lambda a=a: price(a, ("activations",))) for a in found])
     fresh = [Architecture.from_dict(a.to_dict()) for a in found]
     skeleton.cache_clear()
@@ -113,14 +113,14 @@ def prices(name: str, count: int) -> None:
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Milliseconds of the processor."""
+    """Processor milliseconds of a call."""
     start = time.process_time()
     call()
     return 1e3 * (time.process_time() - start)
 
 
 def show(what: str, values: Sequence[float]) -> None:
-    """Median, least, most and how many."""
+    """Prints the median, minimum, maximum and number of values."""
     print(f"  {what:26} {statistics.median(values):10.3f} ({min(values):.3f} to {max(values):.3f}, n {len(values)})", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""How long a run of 20,000 trials takes to open: to list it, on the dashboard, and to go on with its search, whose sampler
-then takes its time to propose.
+"""Measures how long it takes to open a run of 20,000 trials: to list it, to show it on the dashboard, and to resume its search.
 
     python benchmarks/opening.py [--trials 20000] [--folder DIR]
 
-The run is invented: real networks of a real space with made-up results, over 20 epochs each. It is made once in the folder
-(minutes) and used again. Each line is the median of several, with the least and the most, and the processor time.
+After resuming, it also times the next proposals of the samplers. The run is synthetic: real networks of a real space with
+invented results, over 20 epochs each. It is made once in the folder (minutes) and then reused. Each line gives the median of
+several measurements, with the minimum, the maximum, and the processor time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dashboard import memory, timed
 
 
 def main() -> None:
-    """Makes the run where it is not there, then opens it."""
+    """Makes the synthetic run if the folder does not have it, then opens it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "dcdnas-benchmark-runs")
@@ -32,7 +32,7 @@ def main() -> None:
     if not folder.exists():
         from synthetic import make_run
 
-        print(f"making {folder} (minutes) ...", flush=True)
+        print(f"Making the synthetic run {folder}, which takes minutes ...", flush=True)
         make_run(folder, given.trials, "mobilenetv2-imagenet", 300e6, epochs=20, asked=10 * given.trials)
     print(f"{given.trials:,} trials, {(folder / 'run.db').stat().st_size / 1e6:.0f} MB, load {os.getloadavg()[0]:.1f}")
     measure(folder)
@@ -56,13 +56,13 @@ def measure(folder: Path) -> None:
     config = SearchConfig.to_go_on(folder / "search.yaml")
     space = config.build_space()
     with closing(Store(folder, "w")) as store:
-        loop = timed("the search, to go on", lambda: SearchLoop(config, space, store, time.monotonic() + 3600), 3)
+        loop = timed("the search, to resume it", lambda: SearchLoop(config, space, store, time.monotonic() + 3600), 3)
         timed("its sampler's next proposal", loop._proposer._study.ask, 1)  # type: ignore[attr-defined]
         study = DirectStudy(Model(Search(space, config.budgets, config.goals, config.seed)))
         study.remember(store.trials(curves=False))
-        timed("the first one of `model`", study.ask, 1)
-        timed("the next ones of `model`", study.ask, 4)
-    print(f"{'most memory':34} {memory():8.0f} MB")
+        timed("first proposal of `model`", study.ask, 1)
+        timed("next proposals of `model`", study.ask, 4)
+    print(f"{'peak memory':34} {memory():8.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The layers that `operators.py` compares: shapes, settings, ours as they train and are deployed, and published ones."""
+"""The layers that `operators.py` compares: shapes, settings, our layers in training and deployed, and published layers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHAPES = {
 """Layers of MobileNetV2 and ResNet-18 at 224 pixels, and of networks for 28-pixel images."""
 
 QUICK = tuple(SHAPES)[2::3]
-"""The five shapes of a quick look."""
+"""The five shapes of `--quick`."""
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "dcd": [{}, {"variant": "code"}],
@@ -43,20 +43,20 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "dyconv": [{}, {"num_kernels": 6, "mixing": "channel", "act": "sigmoid", "reduction": "none"}],
     "kernel-warehouse": [{}, {"budget": 0.5}],
 }
-"""Settings to compare, DyNet's among them; an operator that is not named here has its defaults."""
+"""Settings to compare, DyNet's among them; an operator that is not listed here is compared with its default settings."""
 
 AIMED = ("dcd", "odconv")
-"""Operators whose speed has an aim."""
+"""Operators whose speed has a target."""
 
 
 class Published:
-    """Layers of the public code in clones below one folder; a clone that is not there compares nothing."""
+    """Builds layers of the published code from clones below one folder; a missing clone gives no layers."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
 
     def layer(self, name: str, g: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
-        """The layer that this operator corresponds to, or None where there is none that runs on a CPU at this geometry."""
+        """The published layer that corresponds to an operator, or None if none runs on a CPU at this geometry."""
         build = {
             "dcd": self._dcd,
             "odconv": self._odconv,
@@ -102,7 +102,7 @@ class Published:
         return file and file.DRConv2d(g.in_channels, g.out_channels, g.kernel_size, stride=g.stride, padding=g.padding)
 
     def _kernel_warehouse(self, g: ConvGeometry, settings: dict[str, Any]) -> nn.Module | None:
-        """With as many parts as ours; below a budget of 1 its cells have to fit the parts exactly, or there is no layer."""
+        """A layer with as many parts as ours; None if its cells do not fit the parts exactly, which a budget below 1 requires."""
         file = self._module("KernelWarehouse/modules/kernel_warehouse.py")
         own = operators["kernel-warehouse"].resolve(g, **settings)
         ratios = {f"cell_{side}plane_ratio": 1 / int(own[f"{side}_parts"]) for side in ("in", "out")}
@@ -112,7 +112,7 @@ class Published:
             return None
 
     def _module(self, file: str) -> Any:
-        """A Python file of a clone as a module, loaded once; None where the clone is missing."""
+        """A Python file of a clone as a module, loaded once; None if the clone is missing."""
         if self.root is None or not (self.root / file).exists():
             return None
         name = f"published_{Path(file).stem}"
@@ -126,7 +126,7 @@ class Published:
 
 
 class Routed(nn.Module):
-    """CondConv's two published modules as one layer."""
+    """CondConv's two published modules, the router and the convolution, as one layer."""
 
     def __init__(self, route: nn.Module, conv: nn.Module) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Routed(nn.Module):
 
 
 class Warehoused(nn.Module):
-    """KernelWarehouse's published layer with a warehouse of its own."""
+    """KernelWarehouse's published layer with its own warehouse."""
 
     def __init__(self, manager: Any, g: ConvGeometry) -> None:
         super().__init__()
@@ -155,10 +155,10 @@ class Warehoused(nn.Module):
 
 @dataclass(frozen=True)
 class Candidates:
-    """What takes turns in a row: ours, the static layer, and where there is one the published layer.
+    """The layers that take turns in a row: ours, the static layer, and the published layer if there is one.
 
-    Deployed, ours and the static one have a BatchNorm in their parameters, as `Network.deploy` puts it there. The published
-    code has no such step: its layer runs in eval, and `norm` is the BatchNorm that its networks run after it.
+    The deployed layers, ours and the static one, have a BatchNorm folded into their parameters, as `Network.deploy` does. The
+    published code has no such step: its layer runs in eval mode, and `norm` is the BatchNorm that its networks run after it.
     """
 
     ours: Operator
@@ -170,10 +170,10 @@ class Candidates:
 
 
 def candidates(name: str, g: ConvGeometry, settings: dict[str, Any], published: Published) -> Candidates:
-    """All layers of a row.
+    """Builds all layers of a row.
 
     Raises:
-        GeometryError: when the operator does not take the geometry.
+        GeometryError: when the operator does not support the geometry.
     """
     ours, static, norm = operators[name].at(g, **settings), operators["static"].at(g), nn.BatchNorm2d(g.out_channels)
     with torch.no_grad():
@@ -184,7 +184,7 @@ def candidates(name: str, g: ConvGeometry, settings: dict[str, Any], published: 
 
 
 def deployed(operator: Operator, norm: nn.BatchNorm2d) -> nn.Module:
-    """A copy for inference with the BatchNorm in it, or behind it where the operator cannot take it."""
+    """A copy for inference with the BatchNorm folded into it, or after it if the operator cannot fold it."""
     layer = copy.deepcopy(operator).eval().requires_grad_(False)
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # type: ignore[operator]
     took = layer.fold(scale, norm.bias - norm.running_mean * scale)  # type: ignore[operator]

@@ -1,11 +1,10 @@
-"""The generated parts of docs/operators: pictures, what may be set, what a layer costs, and the table of the index.
+"""Generates parts of the pages in docs/operators: pictures, tables of settings and of costs, and the table of the index.
 
     python benchmarks/operator_pages.py            prints the tables of costs
-    python benchmarks/operator_pages.py --write    brings the pages and pictures up to date
+    python benchmarks/operator_pages.py --write    updates the pages and pictures
 
-A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
-The meanings of the settings are kept as they stand there. The picture is drawn from the page's comment ``drawing``, see
-`operator_pictures.py`.
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. The column with the meanings of the settings is
+written by people and kept as it is. The picture is drawn from the page's comment ``drawing``, see `operator_pictures.py`.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ LAYERS: Mapping[str, ConvGeometry] = {
 
 
 def parts(name: str, geometry: ConvGeometry, settings: Mapping[str, Setting], form: str = "") -> Parts:
-    """The multiply-adds of a layer, by what they are for."""
+    """Multiply-adds of a layer by their purpose: convolution, dynamic part, controller."""
     return slot_parts(Slot("layer", geometry), LayerChoice(name, settings, form))
 
 
 def parameters(name: str, geometry: ConvGeometry) -> int:
-    """Of a layer without bias."""
+    """Number of parameters of a layer without bias."""
     return sum(p.numel() for p in operators[name].at(geometry).parameters())
 
 
 def cost(name: str) -> str:
-    """Multiply-adds of each form at each of the layers, as Markdown; the counted form is bold."""
+    """The table of costs as Markdown: multiply-adds of each form at each of the layers, with the counted form in bold."""
     head = "| layer | form | convolution | dynamic part | controller | sum | of static | parameters |"
     rows, refused = [], []
     for layer, geometry in LAYERS.items():
@@ -60,7 +59,7 @@ def cost(name: str) -> str:
 
 
 def cost_rows(name: str, layer: str, geometry: ConvGeometry) -> Iterator[str]:
-    """The rows of one layer."""
+    """Yields the rows of one layer."""
     operator, stored = operators[name], parameters(name, geometry)
     settings = operator.resolve(geometry)
     static = operators["static"].multiply_adds(geometry, {})
@@ -73,14 +72,14 @@ def cost_rows(name: str, layer: str, geometry: ConvGeometry) -> Iterator[str]:
 
 
 def settings(name: str, page: str) -> str:
-    """What may be set, as Markdown; the meanings are those on the page."""
+    """The table of settings as Markdown, with the meanings that the page already has."""
     meanings = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|\n]+) \|$", page, re.MULTILINE))
     head = "| setting | allowed | default | meaning |\n| --- | --- | --- | --- |"
     return "\n".join([head, *(f"| `{key}` | {shown} | {meanings.get(key, '')} |" for key, shown in allowed(operators[name]))])
 
 
 def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
-    """Each setting with its allowed values and default: those that are searched, then those that are not."""
+    """Yields each setting with its allowed values and default: first those that can be searched, then the others."""
     searched, hints = dimensions(operator), get_type_hints(operator.__init__)
     for key, dimension in searched.items():
         default = str(dimension.default).lower() if isinstance(dimension.default, bool) else dimension.default
@@ -93,10 +92,10 @@ def allowed(operator: type[Any]) -> Iterator[tuple[str, str]]:
 
 
 def drawing(page: str) -> str:
-    """What the page's picture is drawn from.
+    """The page's comment ``drawing``, from which its picture is drawn.
 
     Raises:
-        ValueError: when the page does not have exactly one.
+        ValueError: when the page does not have exactly one such comment.
     """
     found = re.findall(r"<!-- drawing\n(.*?)\n-->", page, re.DOTALL)
     if len(found) != 1:
@@ -105,24 +104,24 @@ def drawing(page: str) -> str:
 
 
 def picture(name: str, page: str) -> str:
-    """The picture, which a reader of the text alone gets in words."""
+    """The Markdown of the page's picture, with its description as alternative text."""
     return f"![{described(drawing(page))}](pictures/{name}.svg)"
 
 
 def index() -> str:
-    """What each operator costs as a multiple of the static layer, in multiply-adds and in parameters."""
+    """The table of the index: each operator's multiply-adds and parameters as multiples of the static layer's."""
     layers = " | ".join(layer.split(",")[0] for layer in LAYERS)
     head = f"| operator | what it is | {layers} |\n| --- | --- |" + " ---: |" * len(LAYERS)
     return "\n".join([head, *(f"| [`{name}`]({name}.md) | {title(name)} | {' | '.join(multiples(name))} |" for name in NAMES)])
 
 
 def title(name: str) -> str:
-    """Of an operator's page."""
+    """Title of an operator's page after the colon."""
     return (FOLDER / f"{name}.md").read_text(encoding="utf-8").splitlines()[0].partition(": ")[2]
 
 
 def multiples(name: str) -> Iterator[str]:
-    """The cells of an operator."""
+    """Yields the cells of an operator in the table of the index."""
     for geometry in LAYERS.values():
         try:
             resolved = operators[name].resolve(geometry)
@@ -134,10 +133,10 @@ def multiples(name: str) -> Iterator[str]:
 
 
 def renewed(page: str, **blocks: str) -> str:
-    """The page with its generated parts as they should be.
+    """The page with its generated parts replaced by `blocks`.
 
     Raises:
-        ValueError: when it lacks the marks of one.
+        ValueError: when the page does not have the marks of each part exactly once.
     """
     for name, text in blocks.items():
         pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
@@ -148,7 +147,7 @@ def renewed(page: str, **blocks: str) -> str:
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Every generated file with its text, the index last, since it quotes the pages."""
+    """Yields every generated file with its text; the index comes last because it quotes the pages."""
     for name in NAMES:
         path = FOLDER / f"{name}.md"
         page = path.read_text(encoding="utf-8")

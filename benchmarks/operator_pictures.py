@@ -1,8 +1,9 @@
-"""Pictures of the operators' data flow, as SVG: the comment `drawing` of an operator's page says what there is and where.
+"""Draws pictures of the operators' data flow as SVG, from the comment `drawing` of an operator's page.
 
-A line with a position is a box: its name, kind, column and row, label, and after a bar a smaller second line; `_` and `^` lower
-and raise what follows. The other lines are arrows: `>` goes straight, `hv` sideways and then up or down, `vh` the other way
-round, `z` leaves and arrives upright, `s` sideways. The first line says the same in words, for those who cannot see.
+A line with a position is a box: its name, kind, column and row, label, and after a bar a smaller second line; `_` and `^` make
+the next character a subscript or superscript. The other lines are arrows: `>` goes straight, `hv` horizontally and then
+vertically, `vh` the other way round, `z` leaves and arrives vertically, `s` horizontally. The first line of the comment describes
+the picture in words, for readers who cannot see it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ path { fill: none; stroke: #57606a; stroke-width: 1.4 }
 
 @dataclass(frozen=True)
 class Box:
-    """Something with a place in a picture; x, y and the halves of its sides in pixels."""
+    """A box of a picture, with its centre (x, y) in pixels."""
 
     kind: str
     label: str
@@ -41,7 +42,7 @@ class Box:
 
     @property
     def half(self) -> float:
-        """Half its width, so that its text fits."""
+        """Half of the width in pixels that its text needs."""
         if self.kind == "map":
             return 14
         wide = max(8.2 * len(plain(self.label)), 5.9 * len(plain(self.small))) + 18
@@ -49,17 +50,17 @@ class Box:
 
 
 def plain(text: str) -> str:
-    """A label without the marks that raise and lower."""
+    """A label without the marks of subscripts and superscripts."""
     return re.sub(r"[_^{}]", "", text)
 
 
 def described(drawing: str) -> str:
-    """A picture in words."""
+    """The description of a picture in words."""
     return drawing.partition("\n")[0]
 
 
 def drawn(name: str, drawing: str) -> str:
-    """The SVG."""
+    """Draws a picture; returns its SVG."""
     boxes: dict[str, Box] = {}
     arrows: list[tuple[str, str, str]] = []
     for line in drawing.splitlines()[1:]:
@@ -87,24 +88,24 @@ def drawn(name: str, drawing: str) -> str:
 
 
 def box(b: Box) -> str:
-    """A box with its text; input and output are text only."""
+    """SVG of a box with its text; inputs and outputs are text only."""
     corner = {"made": HALF, "controller": 6}.get(b.kind, 0)
     label = words(b.label, "", b.x, b.y + (-1 if b.small else 5)) + (words(b.small, "small", b.x, b.y + 13) if b.small else "")
     return label if b.kind == "map" else rectangle(b.kind, b.x - b.half, b.y - HALF, 2 * b.half, 2 * HALF, corner) + label
 
 
 def rectangle(kind: str, x: float, y: float, width: float, height: float, corner: float) -> str:
-    """The shape of a kind."""
+    """SVG of a rectangle in the style of a kind."""
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{corner}"/>'
 
 
 def words(text: str, kind: str, x: float, y: float) -> str:
-    """A line of text."""
+    """SVG of a line of text."""
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{shifted(text)}</text>'
 
 
 def shifted(text: str) -> str:
-    """Text with what follows `_` lowered and what follows `^` raised."""
+    """Text with subscripts after `_` and superscripts after `^`, as SVG spans."""
     parts = re.split(r"([_^](?:\{[^}]*\}|.))", text)
     found, below = "", 0
     for part in filter(None, parts):
@@ -116,7 +117,7 @@ def shifted(text: str) -> str:
 
 
 def arrow(a: Box, how: str, b: Box) -> str:
-    """The line between two boxes and its head."""
+    """SVG of the arrow from box `a` to box `b`."""
     right, down = (1 if b.x > a.x else -1), (1 if b.y > a.y else -1)
     upright = how in ("vh", "z") or (how == ">" and abs(a.x - b.x) < 1)
     start = (a.x, a.y + down * (14 if a.kind == "map" else HALF)) if upright else (a.x + right * a.half, a.y)
@@ -135,7 +136,7 @@ def arrow(a: Box, how: str, b: Box) -> str:
 
 
 def head(tip: tuple[float, float], along: tuple[int, int]) -> str:
-    """The triangle at an arrow's end."""
+    """Path of the triangle at an arrow's end."""
     (x, y), (dx, dy) = tip, along
     back = (x - 9 * dx, y - 9 * dy)
     left, right = (back[0] + 4 * dy, back[1] + 4 * dx), (back[0] - 4 * dy, back[1] - 4 * dx)
@@ -143,7 +144,7 @@ def head(tip: tuple[float, float], along: tuple[int, int]) -> str:
 
 
 def legend(kinds: set[str], y: float) -> Iterator[str]:
-    """What the shapes mean."""
+    """Yields the SVG of the legend, which explains the kinds of boxes."""
     x = float(MARGIN - 14)
     for kind, text in KINDS.items():
         if kind in kinds:

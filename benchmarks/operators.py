@@ -1,23 +1,25 @@
-"""Speed and memory of the operators on one thread, against the static convolution and, where given, the published code.
+"""Measures speed and memory of the operators on one thread, against the static convolution and optionally the published code.
 
-`deploy` is what is deployed: eval, the BatchNorm after the layer in its parameters, everything precomputed that
-`Network.deploy` does. `train` is forward and backward. All layers of a row take turns, so that a busy machine slows them
-alike; times are processor time (on CUDA: events), medians with the middle half as spread, ratios medians of each round's ratio.
-Freed memory stays in the process, as in our trainings (`--system-allocator`: as the C library does it). Memory is the peak of
-live tensors besides input and parameters. `limit` says whether arithmetic or bytes bound the executed form at the rates of this
-machine, measured first, and the share of that limit; far below it, calls and small operations cost more than either.
-Published is also compared with a ceiling: the published layer's time over the static one's, which no dynamic layer can pass.
+`deploy` is the deployed layer in eval mode: the BatchNorm after it is folded into its parameters, and everything is precomputed
+that `Network.deploy` precomputes. `train` is a forward and a backward pass. All layers of a row take turns, so that other load
+slows them alike. Times are processor time (on CUDA: events), given as medians with quartiles; ratios are medians of the rounds'
+ratios. Freed memory stays in the process, as in our trainings (`--system-allocator`: as the C library handles it). Memory is the
+peak of live tensors without input and parameters. `limit` says whether arithmetic or memory traffic limits the executed form at
+the rates of this machine, which are measured first, and what share of that limit is reached. A share far below 100 % means that
+calls and small operations cost more than either.
+The speed-up over the published layer is listed beside a ceiling that no dynamic layer can exceed: the published layer's time over
+the static layer's.
 
     OMP_NUM_THREADS=1 python benchmarks/operators.py [--published DIR] [-o FOLDER] [--quick] [--operators dcd odconv]
         [--batches 1 16 64] [--shapes mbv2] [--rounds 7] [--layout nchw|nhwc] [--device cpu|cuda] [--full]
 
-By default what has a published aim runs at all batches, the other operators at batch 16, and batches whose maps are larger than
-32 M elements are left out (`--full`: nothing is left out); about ten minutes. `--quick`: five shapes, batch 1 and 16, 3 rounds.
-DIR holds clones of the public code, each only where wanted, from github.com: DIR/dcd (liyunsheng13/dcd), DIR/ODConv
-(OSVAI/ODConv), DIR/dyconv (kaijieshi7/Dynamic-convolution-Pytorch), DIR/condconv (d-li14/condconv.pytorch), DIR/drconv
-(shallowtoil/DRConv-PyTorch), DIR/KernelWarehouse (OSVAI/KernelWarehouse). The other operators have no published code that
-runs on a CPU.
-FOLDER gets operators.json and pictures of it.
+By default, the operators whose speed has a target (DCD and ODConv) run at all batch sizes and the others at batch 16, and batches
+whose maps have more than 32 M elements are skipped (`--full`: nothing is skipped); about ten minutes. `--quick`: five shapes,
+batch 1 and 16, 3 rounds. DIR holds clones of the published code from github.com, of which any may be missing: DIR/dcd
+(liyunsheng13/dcd), DIR/ODConv (OSVAI/ODConv), DIR/dyconv (kaijieshi7/Dynamic-convolution-Pytorch), DIR/condconv
+(d-li14/condconv.pytorch), DIR/drconv (shallowtoil/DRConv-PyTorch), DIR/KernelWarehouse (OSVAI/KernelWarehouse). The other
+operators have no published code that runs on a CPU.
+FOLDER receives operators.json and figures of it.
 """
 
 from __future__ import annotations
@@ -66,15 +68,15 @@ class Row:
     limit: str
     share: float
     published_ratio: float | None = None
-    """How many times faster than the published layer."""
+    """The published layer's time over ours."""
     slot_ratio: float | None = None
-    """The same, deployed, with the BatchNorm that the published networks run after the layer."""
+    """The same ratio in mode `deploy`, with the time of the BatchNorm that the published networks run after the layer."""
     ceiling: float | None = None
     published_memory: float | None = None
 
 
 class Bench:
-    """Measures rows as the options say."""
+    """Measures rows according to the command-line options."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.device = options, torch.device(options.device)
@@ -82,7 +84,7 @@ class Bench:
         self.rates = clock.machine_rates(self.device)
 
     def rows(self) -> Iterator[Row]:
-        """Every operator at every shape it takes."""
+        """Yields the rows of every operator at every shape that it supports."""
         published = Published(self.options.published)
         for shape, g in SHAPES.items():
             if not any(part in shape for part in self.options.shapes):
@@ -98,7 +100,7 @@ class Bench:
                         yield from (self.row(shape, layer, g, found, batch, mode) for mode in ("deploy", "train"))
 
     def batches(self, name: str, g: ConvGeometry) -> list[int]:
-        """Those asked for, without what takes long for little."""
+        """The requested batch sizes, without those that take long and show little unless `--full` is given."""
         maps = g.in_channels * g.height * g.width + g.out_channels * g.out_pixels
         wanted: list[int] = self.options.batches
         if self.options.full:
@@ -106,12 +108,12 @@ class Bench:
         return [b for b in wanted if b * maps <= LARGEST and (name in AIMED or b == 16 or len(wanted) == 1)]
 
     def row(self, shape: str, layer: str, g: ConvGeometry, found: Candidates, batch: int, mode: str) -> Row:
-        """All layers in turns."""
+        """Measures all layers of a row in turns."""
         training, device = mode == "train", self.device
         x = torch.randn(batch, g.in_channels, g.height, g.width, device=device).to(memory_format=self.layout)
         layers = {"ours": found.ours, "static": found.static} if training else {}
         layers = layers or {"ours": found.deployed, "static": found.deployed_static}
-        if found.published is not None and not (training and batch == 1):  # some need more than one value a channel
+        if found.published is not None and not (training and batch == 1):  # some need more than one value per channel
             layers["theirs"] = found.published
         calls = {}
         for name, module in layers.items():
@@ -140,7 +142,7 @@ class Bench:
         return row
 
     def bound(self, found: Candidates, g: ConvGeometry, form: str, batch: int, training: bool) -> tuple[str, float]:
-        """What limits a form, and the milliseconds that the limit allows; a training step is taken as three forward passes."""
+        """What limits a form, and the milliseconds at that limit; a training step counts as three forward passes."""
         settings = found.ours._settings()
         multiply_adds = batch * found.ours.multiply_adds(g, settings, form)
         maps = g.in_channels * g.height * g.width + g.out_channels * g.out_pixels
@@ -152,7 +154,7 @@ class Bench:
 
 
 def caller(layer: nn.Module, x: Tensor, training: bool) -> Callable[[], Any]:
-    """What one repetition does: a forward pass for inference, or forward and backward in training."""
+    """Returns the call of one repetition: a forward pass in inference mode, or a forward and a backward pass in training."""
 
     def deploy() -> None:
         with torch.inference_mode():
@@ -207,13 +209,13 @@ def summary(found: list[Row]) -> str:
 
 
 def pictures(found: list[Row], folder: Path) -> None:
-    """Times the static layer's, times faster than published, and the share of the limit, a picture each."""
+    """Draws a figure each of the time over the static layer's, of the speed-up over the published layer, and of the limit."""
     from matplotlib.figure import Figure
 
     labels = {
-        "static_ratio": "times the static layer (lower is better)",
-        "published_ratio": "times faster than the published layer (higher is better)",
-        "share": "share of the limit that arithmetic or bytes set",
+        "static_ratio": "time over that of the static layer (lower is better)",
+        "published_ratio": "time of the published layer over ours (higher is better)",
+        "share": "share of the limit by arithmetic or memory traffic",
     }
     for value, label in labels.items():
         shown = [row for row in found if getattr(row, value)]
@@ -238,9 +240,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operators", nargs="+", default=[n for n in operators if n != "static"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 16, 64])
-    parser.add_argument("--shapes", nargs="+", default=[""], help="parts of shapes' names")
+    parser.add_argument("--shapes", nargs="+", default=[""], help="measure only shapes with one of these in their names")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--row-seconds", type=float, default=ROW_SECONDS, help="wall time after which a row has rounds enough")
+    parser.add_argument("--row-seconds", type=float, default=ROW_SECONDS, help="wall seconds after which a row ends")
     parser.add_argument("--published", type=Path)
     parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
     parser.add_argument("--device", default="cpu")
@@ -261,7 +263,7 @@ def main() -> None:
     kept = not options.system_allocator and keep_freed_memory()
     bench = Bench(options)
     print(f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f},")
-    print(f"{options.device}, one thread, {options.layout}, freed memory {'kept' if kept else 'given back'};")
+    print(f"{options.device}, one thread, {options.layout}, freed memory {'kept' if kept else 'returned'};")
     print(
         f"peaks: {bench.rates[0] / 1e6:.1f} G multiply-adds/s, {bench.rates[1] / 1e6:.1f} GB/s copied (read and written)",
         flush=True,
@@ -270,7 +272,7 @@ def main() -> None:
     for row in bench.rows():
         found.append(row)
         print(line(row), flush=True)
-    print("\nGeometric means over the shapes; `worst` is the least published/ours; memory is ours/theirs, mean and most.\n")
+    print("\nGeometric means over the shapes; `worst` is the smallest published/ours; memory is ours/published: mean, maximum.\n")
     print(summary(found))
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""What a trial costs beside its training: trainings that do nothing, under each executor, and Ray Tune alone in the same run.
+"""Measures the overhead of a trial with trainings that do nothing, under each executor and under plain Ray Tune.
 
     python benchmarks/overhead.py [--trials 200] [--executors inline local ray floor] [--space fashion-quick] [--budget 2MFLOPs]
 
-Each trial is asked, priced, held against the budget, written, run, reported once, told and written again. Printed are the
-milliseconds from one end of a training to the next (with W workers W trainings overlap), their median and the middle nine
-tenths, then what each part of the driver takes of the processor, which a busy machine does not change. `floor` is Ray Tune
-with reused actors and a function that reports once, without any of our code.
+Each trial is proposed, priced, compared with the budget, written, run, reported once, told to the sampler, and written again. The
+output gives the milliseconds between the ends of consecutive trainings (with W workers, W trainings overlap) as a median with the
+5 % and 95 % quantiles, then the processor time of each part of the driver, which does not depend on other load. `floor` is Ray
+Tune with reused actors and a function that reports once, without any of our code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import ending
 
 
 def main() -> None:
-    """Measures what was asked for, one after the other."""
+    """Measures each requested executor with each sampler, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
@@ -46,7 +46,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {versions}"
     )
-    print(f"{given.trials} trainings that do nothing, {given.workers} workers; ms from end to end: median (5 % - 95 %), mean")
+    print(f"{given.trials} trainings that do nothing, {given.workers} workers; ms between ends: median (5 % - 95 %), mean")
     for executor in given.executors:
         if executor == "floor":
             show("Ray Tune alone", floor(given.trials, given.workers))
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[list[float], dict[str, float]]:
-    """The moments at which trainings ended, and processor seconds of each part of the driver."""
+    """Runs a search; returns the times at which trainings ended, and the processor seconds of each part of the driver."""
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
@@ -96,7 +96,7 @@ def searched(executor: Any, sampler: str, given: argparse.Namespace) -> tuple[li
 
 @contextmanager
 def timed(places: dict[str, tuple[type, str]]) -> Iterator[Counter[str]]:
-    """Within the block the processor seconds of these methods are added up; a transaction is timed from its begin to its end."""
+    """Adds up the processor seconds of these methods within the block; a transaction is timed from its begin to its end."""
     spent: Counter[str] = Counter()
     originals = {name: getattr(owner, method) for name, (owner, method) in places.items()}
     for name, (owner, method) in places.items():
@@ -110,7 +110,7 @@ def timed(places: dict[str, tuple[type, str]]) -> Iterator[Counter[str]]:
 
 
 def timed_call(spent: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with its seconds added up."""
+    """Wraps a function so that its processor seconds are added up."""
 
     def run(*arguments: Any) -> Any:
         start = time.thread_time()
@@ -123,7 +123,7 @@ def timed_call(spent: Counter[str], name: str, function: Callable[..., Any]) -> 
 
 
 def timed_context(spent: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The context manager, with the seconds of its block added up; inner ones are part of the outer one."""
+    """Wraps a context manager so that the seconds of its block are added up; nested blocks count as part of the outer one."""
     depth = [0]
 
     @contextmanager
@@ -136,13 +136,13 @@ def timed_context(spent: Counter[str], name: str, function: Callable[..., Any]) 
             depth[0] -= 1
             if not depth[0]:
                 spent[name] += time.thread_time() - worked  # type: ignore[assignment]
-                spent["(write with waiting for the disk)"] += time.perf_counter() - start  # type: ignore[assignment]
+                spent["(write, with waiting for the disk)"] += time.perf_counter() - start  # type: ignore[assignment]
 
     return run
 
 
 def floor(trials: int, workers: int) -> list[float]:
-    """Ends of trials of bare Ray Tune: reused actors, no loggers, one report each."""
+    """Times at which trials of plain Ray Tune end: reused actors, no loggers, one report each."""
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.executors.ray import set_environment
 
@@ -168,7 +168,7 @@ def floor(trials: int, workers: int) -> list[float]:
 
 
 def show(name: str, ends: Sequence[float], parts: dict[str, float] | None = None) -> None:
-    """One line; the first tenth, in which processes start, is left out."""
+    """Prints the results of one executor; the first tenth of the trials, during which processes start, is left out."""
     ends = ends[len(ends) // 10 :]
     between = sorted(1e3 * (b - a) for a, b in itertools.pairwise(ends))
     low, high = between[len(between) // 20], between[-1 - len(between) // 20]

@@ -1,11 +1,11 @@
-"""What can be done with every operator and with whole networks: exported, compiled, copied, trained in parallel.
+"""Checks whether every operator and whole networks can be exported, compiled, copied and trained in parallel.
 
     OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] [--properties pt2 ONNX ...]
     OMP_NUM_THREADS=1 python benchmarks/portability.py [--rows REGEX] --write
 
-The first prints the table of docs/portability.md, the second brings its rows up to date. A cell holds the largest error at
-batch 1 and at batch 8, relative to the largest output
-(of compiled training and DDP: gradient), in float32; or what was raised. Nothing here is a timing: a busy machine does no harm.
+The first command prints the table of docs/portability.md, the second updates its rows. A cell holds the largest errors at batch 1
+and at batch 8, relative to the largest output (for compiled training and DDP: gradient), in float32, or the exception that was
+raised. Nothing is timed, so other load does not matter.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ PARALLEL = "DDP"
 COMPILED = ("compile", "compiled training")
 
 NETWORKS = ("mobilenetv2", "mobilenetv3", "resnet")
-"""Backbones of which a network of all operators has a row; the slow tests try the others as well."""
+"""Backbones with a row for a network of all operators; the slow tests check the other backbones as well."""
 COLUMNS = (*PROPERTIES, PARALLEL)
 
 Case = partial[tuple[nn.Module, Shape]]
 
 
 def mixed(network: str) -> tuple[nn.Module, Shape]:
-    """A small network whose slots take turns at all operators."""
+    """A small network whose slots cycle through all operators, and the shape of its input."""
     return network_of(network, *VARIANTS), INPUT
 
 
 def rows() -> dict[str, Case]:
-    """Name of each row and what makes its module: every operator at a 3x3 place, and networks of all of them."""
+    """Name of each row -> the function that makes its module: every operator at a 3x3 place, and networks of all operators."""
     found: dict[str, Case] = {variant: partial(operator_at, variant, "3x3") for variant in VARIANTS}
     return found | {f"{network} of all": partial(mixed, network) for network in NETWORKS}
 
 
 def tried(property: str, case: Case) -> Errors | str:
-    """The errors of a property, or what was raised; of networks the graph alone is compiled, since inductor takes minutes."""
+    """The errors of a property, or the exception; networks compile with `aot_eager`, because inductor would take minutes."""
     traced = property in COMPILED and case.func is mixed
     try:
         return PROPERTIES[property](*case(), *(["aot_eager"] if traced else []))
@@ -58,7 +58,7 @@ def tried(property: str, case: Case) -> Errors | str:
 
 
 def cell(property: str, found: Errors | str) -> str:
-    """`ok` with the errors, or `fail` with the reason in a line."""
+    """Text of a cell: `ok` or `fail` with the errors, or `fail` with the exception in one line."""
     if isinstance(found, str):
         return f"fail: {found.splitlines()[0][:80].replace('|', '/')}"
     verdict = "ok" if max(found) <= ALLOWED.get(property, EXACT) else "fail"
@@ -84,11 +84,11 @@ def with_rows(page: str, fresh: Mapping[str, str]) -> str:
     """The page with rows of its table replaced or added, all in the order of `rows`.
 
     Raises:
-        ValueError: when the page has no table of all columns.
+        ValueError: when the page has no table with all columns.
     """
     start, found, after = page.partition(heading(COLUMNS) + "\n")
     if not found:
-        raise ValueError("no table of all columns.")
+        raise ValueError("The page has no table with all columns.")
     table, blank, rest = after.partition("\n\n")
     lines = {line.split("|")[1].strip(): line for line in table.splitlines()} | fresh
     return start + found + "\n".join(lines[name] for name in rows() if name in lines) + blank + rest
@@ -96,12 +96,12 @@ def with_rows(page: str, fresh: Mapping[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default="", help="a regular expression; all when left out")
+    parser.add_argument("--rows", default="", help="regular expression that selects rows; default: all")
     parser.add_argument("--properties", nargs="+", choices=COLUMNS, default=list(COLUMNS))
-    parser.add_argument("--write", action="store_true", help="put the rows into docs/portability.md; needs all properties")
+    parser.add_argument("--write", action="store_true", help="update the rows in docs/portability.md; needs all properties")
     chosen = parser.parse_args()
     if chosen.write and tuple(chosen.properties) != COLUMNS:
-        parser.error("--write needs all properties.")
+        parser.error("--write needs all properties. Leave out --properties.")
     torch.set_num_threads(1)
     cases: Mapping[str, Case] = {name: case for name, case in rows().items() if re.search(chosen.rows, name)}
     parallel: Mapping[str, Errors | str] = {}

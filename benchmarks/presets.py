@@ -1,9 +1,9 @@
-"""Every published network that ships: parameters and multiply-adds, ours beside those of the released code.
+"""Compares parameters and multiply-adds of every preset of a published network with those of the released code.
 
     python benchmarks/presets.py            prints the table of docs/presets.md
 
-*Released* is what fvcore counted in the released code at batch 1 and 224x224 (convolutions, linear layers, matrix products;
-revisions in the page), which executes one fixed form and whose element-wise products fvcore does not see.
+*Released* is what fvcore counted in the released code at batch 1 and 224x224 (convolutions, linear layers, matrix products; the
+page lists the revisions). The released code executes one fixed form, and fvcore does not count its element-wise products.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ RELEASED: Mapping[str, tuple[int, int]] = {
 
 
 def rows() -> Iterator[tuple[str, int, int | None, int, int | None]]:
-    """Name with settings, our parameters, theirs, our multiply-adds, theirs: of every preset, and of all that were counted."""
+    """Yields name with settings, our and their parameters, our and their multiply-adds: of every preset and all `RELEASED`."""
     named = {f"{source}/{name}" for source, found in sources.items() for name in found.presets}
     for text in sorted(named - {"dcd/mobilenetv2_dcd"} | set(RELEASED)):
         name, *assignments = text.split()
@@ -68,7 +68,7 @@ def rows() -> Iterator[tuple[str, int, int | None, int, int | None]]:
 
 
 def read(value: str) -> int | float | str:
-    """The value of a setting as it is written on a command line."""
+    """Parses the value of a setting from its text."""
     try:
         return int(value) if value.isdecimal() else float(value)
     except ValueError:

@@ -1,13 +1,13 @@
-"""How quick prices are: by table, one by one, and measured by fvcore, on the same networks in the same run.
+"""Times prices: by table, one network at a time, and measured by fvcore, on the same networks in the same run.
 
     python benchmarks/pricing.py [SPACE ...] [--networks 20]
     python benchmarks/pricing.py --counters
 
-For each space: the first table without anything kept, the table from what is kept on disk, networks a second priced as arrays,
-microseconds for one whose settings are known, for one that is new, and for one that is new though all of its blocks are known;
-milliseconds of fvcore for the whole network, and the largest difference between them. With `--counters`
-instead: milliseconds of the processor, for MobileNetV2 1.0 at 224 pixels, of fvcore and of the counter of dispatched operations.
-Medians of several, with the least and the most.
+For each space it prints the time of the first table (nothing cached) and of the table from the cache on disk; the networks per
+second that are priced as arrays; the microseconds for one network whose settings are known, for a new one, and for a new one
+whose blocks are all known; the milliseconds of fvcore for the whole network; and the largest difference between the results.
+`--counters` prints instead the processor milliseconds of fvcore and of the counter of dispatched operations for MobileNetV2 1.0
+at 224 pixels. All values are medians of several measurements, with the minimum and the maximum.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ BATCH = 100_000
 
 
 def main() -> None:
-    """Measures each space in fresh processes, so that nothing is remembered from the one before."""
+    """Measures each space in new processes, so that nothing is cached in memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spaces", nargs="*", default=["fashion-quick", "mobilenetv2-imagenet", "resnet-imagenet"])
-    parser.add_argument("--networks", type=int, default=20, help="measured by fvcore, for each space")
+    parser.add_argument("--networks", type=int, default=20, help="number of networks per space that fvcore measures")
     parser.add_argument("--part", choices=["first", "all"], help=argparse.SUPPRESS)
-    parser.add_argument("--counters", action="store_true", help="compare the two counters instead")
+    parser.add_argument("--counters", action="store_true", help="compare the two counters of multiply-adds instead")
     given = parser.parse_args()
     if given.counters:
         counters(9)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(name: str, networks: int) -> None:
-    """Prints one space's figures; the table only when no networks are asked for."""
+    """Prints the results of one space; without networks, only the time of the table."""
     import torch
 
     from dcdnas.space.library import load_space
@@ -61,13 +61,13 @@ def measure(name: str, networks: int) -> None:
     table = SpaceTable(space)
     seconds, worked = time.perf_counter() - start, time.process_time() - worked
     print(f"{name}: {space.size:.2g} outcomes, {sum(t.values.size for t in table.terms):,} numbers in {len(table.terms)} terms")
-    print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of the processor")
+    print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of processor time")
     if networks:
         compare(space, table, networks)
 
 
 def compare(space: Any, table: Any, networks: int) -> None:
-    """The rates, and whether all three ways agree."""
+    """Prints the rates of all three ways of pricing, and the largest difference between their results."""
     import numpy as np
 
     from dcdnas.cost import _price, measure, price
@@ -100,7 +100,7 @@ def compare(space: Any, table: Any, networks: int) -> None:
 
 
 def counters(repeats: int) -> None:
-    """Prints what counting one network takes of the processor, with a trace and without, in turns."""
+    """Prints the processor time of counting one network with a trace and without one, measured in turns."""
     import torch
 
     from dcdnas.cost._dispatch_counter import by_dispatch
@@ -134,7 +134,7 @@ def times(what: Callable[[], object], repeats: int) -> list[float]:
 
 
 def show(what: str, values: Sequence[float], scale: float) -> None:
-    """One line: median, least and most."""
+    """Prints a line with the median, minimum and maximum."""
     print(f"  {what:34} {scale * statistics.median(values):10,.0f}   ({scale * min(values):,.0f} to {scale * max(values):,.0f})")
 
 

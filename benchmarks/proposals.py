@@ -1,11 +1,11 @@
-"""What a proposal of the samplers without Optuna takes, and what several trainings at one time cost the search.
+"""Times the proposals of the samplers that do not use Optuna, and measures how concurrent trainings affect the search.
 
     python benchmarks/proposals.py [--told 50 100 1000] [--at-once 4 8] [--seeds 10] [--table FILE]
 
-Times are medians of eight proposals, of the wall clock and of the processor, after so many results of random networks; the first
-proposal, which prices the space, stands apart. For `--at-once` the model searches NAS-Bench-Macro with so many networks in
-training while it proposes, and is compared with itself one by one: differences of b and U after 50 evaluations, which
-`yardstick.py` explains.
+Times are medians of eight proposals, in wall-clock and processor time, after the sampler was told `--told` results of random
+networks. The first proposal, which prices the space, is listed separately. For `--at-once`, the model searches NAS-Bench-Macro
+while this number of networks is in training, and is compared with the sequential search: differences of b and U, which
+`yardstick.py` defines, after 50 evaluations.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--told", nargs="*", type=int, default=[50, 100, 1000])
     parser.add_argument("--at-once", nargs="*", type=int, default=[4, 8])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--table", help="file of NAS-Bench-Macro; the fetched one when left out")
+    parser.add_argument("--table", help="file of NAS-Bench-Macro; default: the fetched one")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name, budget in SPACES.items() if given.told else ():
@@ -53,14 +53,14 @@ def main() -> None:
     try:
         measure = yardstick(tables["nas-bench-macro"](given.table))
     except DataError as error:
-        print(f"Nothing is searched: {error}")
+        print(f"The searches are left out: {error}")
         return
     for budget in BUDGETS["nas-bench-macro"][:2] if given.at_once else ():
         at_once(measure, parse_budgets([budget], notations()), given.at_once, given.seeds)
 
 
 def times(name: str, budgets: tuple[Budget, ...], told: list[int]) -> None:
-    """Prints a line a sampler and number of results."""
+    """Prints a line for each sampler and number of results."""
     space, rng = load_space(name), random.Random(0)
     trials = [
         ended(drawn, number, 0.97 - 0.1 * (drawn.cost["flops"] / 5e5) ** -0.3 + rng.gauss(0, 0.006))
@@ -72,13 +72,11 @@ def times(name: str, budgets: tuple[Budget, ...], told: list[int]) -> None:
             study.remember(trials[:known])
             first, *taken = (asked(study, trial) for trial in trials[known : known + PROPOSALS])
             wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
-            print(
-                f"{name:21} {sampler:10} {known:5} results: {wall:4.0f} ms, {cpu:4.0f} of the processor; first {first[0]:5.0f} ms"
-            )
+            print(f"{name:21} {sampler:10} {known:5} results: {wall:4.0f} ms, {cpu:4.0f} ms processor; first {first[0]:5.0f} ms")
 
 
 def asked(study: DirectStudy, told: Trial) -> tuple[float, float]:
-    """Milliseconds of a proposal, of the clock and of the processor; what it proposed is told to have become `told`."""
+    """Wall and processor milliseconds of a proposal; afterwards the sampler is told `told` as the result of what it proposed."""
     since, worked = time.perf_counter(), time.process_time()
     found = study.ask()
     taken = 1e3 * (time.perf_counter() - since), 1e3 * (time.process_time() - worked)
@@ -88,16 +86,16 @@ def asked(study: DirectStudy, told: Trial) -> tuple[float, float]:
 
 
 def at_once(measure: Yardstick, budgets: tuple[Budget, ...], several: list[int], seeds: int) -> None:
-    """Prints a line a number of networks in training."""
+    """Prints a line for each number of concurrent trainings."""
     found = {n: [searched(measure, budgets, n, seed) for seed in range(seeds)] for n in (1, *several)}
     for n in several:
         gains = {m: [mine[m] - alone[m] for mine, alone in zip(found[n], found[1], strict=True)] for m in ("b", "U")}
         said = "; ".join(f"{m} {quality.interval(values, 3)}" for m, values in gains.items())
-        print(f"{budgets[0]}, {n} at one time against one, {seeds} seeds: {said}")
+        print(f"{budgets[0]}, {n} concurrent trainings against one, {seeds} seeds: {said}")
 
 
 def searched(measure: Yardstick, budgets: tuple[Budget, ...], several: int, seed: int) -> dict[str, float]:
-    """What the model finds with so many in training, of which the first always ends first."""
+    """Searches with `several` concurrent trainings, which end in the order of their start; returns how the result is judged."""
     space = load_space("nas-bench-macro")
     study, running, trials = study_of("model", space, budgets, seed), [], []
     ladder = static_ladder(space, budgets)
@@ -121,14 +119,14 @@ def searched(measure: Yardstick, budgets: tuple[Budget, ...], several: int, seed
 
 
 def study_of(sampler: str, space: SearchSpace, budgets: tuple[Budget, ...], seed: int = 0) -> DirectStudy:
-    """A sampler that knows of nothing."""
+    """A study with a sampler that has not been told any result."""
     made = samplers[sampler].direct
     assert made is not None
     return DirectStudy(made(Search(space, budgets, GOALS, seed)))
 
 
 def different(space: SearchSpace, budgets: tuple[Budget, ...], rng: random.Random) -> Iterator[Priced]:
-    """Random networks within the budgets, each once."""
+    """Yields random networks within the budgets without repetition."""
     seen = set()
     for drawn in draws_within(space, budgets, rng):
         name = identity(drawn.architecture)
@@ -138,7 +136,7 @@ def different(space: SearchSpace, budgets: tuple[Budget, ...], rng: random.Rando
 
 
 def ended(network: Priced, number: int, accuracy: float) -> Trial:
-    """A training that reached an accuracy."""
+    """A finished trial of a network with this accuracy."""
     deployed = identity(network.architecture)
     score = Score({"accuracy": accuracy}, 1, 0.0)
     return Trial(number, "finished", network.architecture, network.decisions, network.cost, score, deployed=deployed)

@@ -1,9 +1,9 @@
-"""What a proxy training of each large space costs on one CPU thread, by resolution of its images.
+"""Measures the time of a proxy training of each large space on one CPU thread, by the resolution of its images.
 
     python benchmarks/proxies.py [--resolutions 16 24 32] [--draws 2] [--steps 3]
 
-For each space and budget: the dearest uniform static network within, and uniform draws from within. Printed are the seconds of an
-epoch of 6,400 images, from the median of some steps of 128 after one to warm up.
+For each space, it measures the most expensive uniform static network within the budget and random networks within it. The output
+gives the seconds of an epoch of 6,400 images, extrapolated from the median of some steps with 128 images after a warm-up step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH, STEPS_AN_EPOCH = 128, 50
 
 
 def main() -> None:
-    """Prints a line a network and resolution."""
+    """Prints a line for each network and resolution."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resolutions", type=int, nargs="+", default=[16, 24, 32])
     parser.add_argument("--draws", type=int, default=2)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def steps(architecture: Architecture, number: int) -> list[float]:
-    """Seconds of some training steps."""
+    """Seconds of each of `number` training steps, after a warm-up step."""
     network = build_network(architecture).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     x = torch.randn(BATCH, *architecture.input).contiguous(memory_format=torch.channels_last)

@@ -1,11 +1,13 @@
-"""How well a reading after few epochs ranks networks: with the BatchNorm statistics that training keeps, and with fresh ones.
+"""Measures how well readings after few epochs rank networks, with running and with re-estimated BatchNorm statistics.
 
     python benchmarks/readings.py [--space fashion-quick] [--budget 1MFLOPs] [--networks 40] [--epochs 3] [--results FILE]
 
-Random networks of the space within the budget are trained with the space's own recipe, two seeds each. After every epoch each is
-read twice: with the running statistics, and with those of `dcdnas.training.statistics`, which are put back, so that both readings
-are of one training. Printed are Kendall's tau-b between the accuracies after an epoch and at the end, of the same seed and of the
-other one, with 95 % bootstrap intervals over networks, and the standard deviation between seeds. It goes on where it was stopped.
+Random networks of the space within the budget are trained with the space's own recipe, two seeds each. After every epoch each
+network is evaluated twice: with the running statistics of the training, and with statistics that `dcdnas.training.statistics`
+re-estimates. The running statistics are then restored, so that both readings are of the same training. The output gives Kendall's
+tau-b between the accuracies after an epoch and at the end, of the same seed and of the other seed, with 95 % bootstrap intervals
+over networks, and the standard deviation between seeds. Each training is stored in the file `--results`, and a later call
+resumes.
 """
 
 from __future__ import annotations
@@ -40,11 +42,11 @@ BATCHES = 10
 SEEDS = (0, 1)
 KINDS = ("running", "fresh")
 Reading = dict[str, list[float]]
-"""Kind of statistics -> accuracy after each epoch."""
+"""Kind of statistics -> accuracies after each epoch."""
 
 
 def read(architecture: Architecture, images: Split, task: TrainingTask) -> Reading:
-    """One training, read twice after each epoch."""
+    """Runs one training; returns its readings with both kinds of statistics after each epoch."""
     cpu, found = torch.device("cpu"), Reading({kind: [] for kind in KINDS})
     with seeded(task.seed):
         network = build_network(trained_as(architecture, images.train, task))
@@ -69,7 +71,7 @@ def interval(value: Callable[[Sequence[int]], float], count: int, draws: int = 1
 
 
 def told(readings: Sequence[Sequence[Reading]]) -> None:
-    """Prints the table; `readings` of each network, of each seed."""
+    """Prints the table; `readings` has for each network those of each seed."""
     print("| reading | epoch | tau to the end, same seed | to the other seed's end | sd between seeds, points |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for kind in KINDS:

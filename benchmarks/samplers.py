@@ -1,15 +1,16 @@
-"""What a sampler finds that random networks within the budget do not, on an accuracy that is computed instead of trained.
+"""Compares samplers with random search within the budget, on an accuracy that is computed by a formula instead of trained.
 
     python benchmarks/samplers.py [--spaces fashion-quick=2MFLOPs mobilenetv2-imagenet=300MFLOPs] [--seeds 10] [--jobs 2]
 
-Every search is the one of `dcdnas search`: static reference, ten random starts within the budget, then the sampler, with its
-refusals, repeats and replacements; only the training is replaced by `quality`. The baseline draws all its networks at random
-within the budget. It begins with the same networks as the sampler with the same seed, so differences are paired by seed.
+Every search runs as in `dcdnas search`: ten starts (the static ladder, then random networks within the budget), then the sampler,
+with its refusals, repeats and replacements; only the training is replaced by the function `quality`. The baseline draws all its
+networks at random within the budget. It starts with the same networks as the sampler with the same seed, so differences are
+paired by seed.
 
-Judged is what was found without the noise that the search saw: `best` is the quality of the network that looked best, in per
-cent; `volume` the hypervolume of the front that looked best, 0 to 1. Printed are means over the seeds and the mean difference
-to random with its 95 % bootstrap interval. `quality` is made up: it says how a sampler copes with such a landscape, and
-nothing about accuracies on images.
+The results are judged without the noise that the search saw: `best` is the true quality of the network that looked best, in per
+cent; `volume` is the hypervolume, by true qualities, of the front that looked best, 0 to 1. The output gives means over the seeds
+and the mean difference to random search with its 95 % bootstrap interval. `quality` is an invented formula: it shows how a
+sampler copes with this kind of landscape, and nothing about accuracies on images.
 """
 
 from __future__ import annotations
@@ -59,16 +60,16 @@ NOISE = 0.006
 """Standard deviation of an accuracy over training seeds."""
 
 GAINS = {"static": 1.0, "dcd": 1.5, "odconv": 1.35, "dyconv": 1.3, "ddf": 1.2}
-"""How much a layer's static multiply-adds count with an operator in the place."""
+"""Factor by which a layer's static multiply-adds count when the layer has this operator."""
 
 
 def quality(architecture: Architecture) -> float:
-    """The accuracy of an architecture, 0-1: 0.97 - 0.25 (compute / scale)^-0.3, and what its parts are worth.
+    """The invented accuracy of an architecture, 0-1: 0.97 - 0.25 (compute / scale)^-0.3, plus the effects of its parts.
 
     `compute` is the sum of the slots' static multiply-adds, each times its operator's gain (`GAINS`), times up to 1.25 for the
-    operator's settings. Each operator is worth a fixed random amount in each stage and role (0.8 points), each pair of
-    operators that follow each other in a block another (0.5 points), and a network that is much deeper or
-    flatter than wide loses.
+    operator's settings. Each operator adds a fixed random amount in each stage and role (standard deviation 0.8 points), and so
+    does each pair of consecutive operators in a block (0.5 points). A network that is much deeper or shallower than its width
+    suggests loses accuracy.
     """
     slots = [s for s in slots_of(architecture) if s.kind == "conv"]
     chosen = [architecture.layers.get(s.name, STATIC) for s in slots]
@@ -83,25 +84,25 @@ def quality(architecture: Architecture) -> float:
 
 
 def scale(architecture: Architecture) -> float:
-    """Multiply-adds that make a middling network for so many pixels and classes."""
+    """Multiply-adds of a medium network for the architecture's number of pixels and classes."""
     _, height, width = architecture.input
     return 700.0 * height * width * math.log10(architecture.classes)
 
 
 def gain(choice: LayerChoice) -> float:
-    """Of an operator with its settings: the numbers among them lie on a scale with diminishing returns."""
+    """Gain of an operator with its settings; larger numeric settings raise it with diminishing returns."""
     numbers = [float(v) for _, v in sorted(choice.settings.items()) if isinstance(v, (int, float)) and not isinstance(v, bool)]
     return GAINS.get(choice.operator, 1.0) * (1 + 0.25 * (1 - 1 / (1 + math.log1p(sum(abs(n) for n in numbers)) / 4)))
 
 
 @cache
 def luck(spread: float, *what: str) -> float:
-    """A normal number with this standard deviation, the same for the same words everywhere."""
+    """A normally distributed number with standard deviation `spread`, which is a function of the words."""
     return random.Random("/".join(what)).gauss(0, spread)
 
 
 def pretended(job: Job, report: Reporter) -> Score:
-    """The training: `quality` with noise of the trial's seed."""
+    """Replaces the training: `quality` plus noise that depends on the trial's seed."""
     return Score(
         {"accuracy": quality(job.architecture) + random.Random(f"noise {job.task.seed}").gauss(0, NOISE), "loss": 1.0}, 1, 1.0
     )
@@ -109,12 +110,12 @@ def pretended(job: Job, report: Reporter) -> Score:
 
 @dataclass(frozen=True)
 class Found:
-    """What one search had found after some trainings.
+    """The result of one search after some trainings.
 
     Args:
-        best: quality of the network that looked best.
-        volume: hypervolume of the front that looked best, by qualities.
-        seconds: of the processor a training, for everything but the training.
+        best: true quality of the network that looked best.
+        volume: hypervolume, by true qualities, of the front that looked best.
+        seconds: processor seconds per training, without the training itself.
     """
 
     best: float
@@ -123,13 +124,13 @@ class Found:
 
 
 def main() -> None:
-    """Searches, and prints a table a space."""
+    """Runs all searches, and prints a table for each space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", nargs="+", default=["fashion-quick=2MFLOPs", "mobilenetv2-imagenet=300MFLOPs"])
     parser.add_argument("--samplers", nargs="+", default=["tpe", "nsga2", "model"])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=2, help="searches at one time")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent searches")
     given = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
@@ -154,12 +155,12 @@ def main() -> None:
 
 
 def runs_of(sampler: str, sizes: Sequence[int]) -> dict[int, Sequence[int]]:
-    """Length of each search -> the sizes that it answers for: NSGA-II's population depends on the length, others' nothing."""
+    """Length of each search -> sizes that it serves; NSGA-II, whose population depends on the length, runs for each size."""
     return {n: [n] for n in sizes} if sampler == "nsga2" else {max(sizes): sizes}
 
 
 def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence[int], seed: int) -> Mapping[int, Found]:
-    """One search, and what it had found after so many trainings."""
+    """Runs one search; returns its result after each number of trainings in `sizes`."""
     config = SearchConfig(
         space=read_yaml(find_space(space)).data, budgets=parse_budgets([budget], notations()), trials=trials,
         task=TrainingTask(epochs=1), confirm=0, sampler=sampler, seed=seed,
@@ -180,10 +181,10 @@ def searched(space: str, budget: str, sampler: str, trials: int, sizes: Sequence
 
 
 def judged(trials: Sequence[Trial], config: SearchConfig, bounds: Mapping[str, tuple[float, float]], seconds: float) -> Found:
-    """The true worth of what looked best and of the front that was seen."""
+    """Judges the network and the front that looked best in the search by their true qualities."""
     looked_best = best(trials, config.budgets, config.goals)
     if looked_best is None:
-        raise SystemExit("nothing was trained within the budget")
+        raise SystemExit("No network was trained within the budget.")
     true = [
         replace(t, score=replace(t.score, values={"accuracy": quality(t.architecture)}))
         for t in front(trials, config.budgets, config.goals)
@@ -193,7 +194,7 @@ def judged(trials: Sequence[Trial], config: SearchConfig, bounds: Mapping[str, t
 
 
 def show(title: str, found: Mapping[tuple[str, int], Sequence[Found]], samplers: Sequence[str], sizes: Sequence[int]) -> None:
-    """A line a sampler and size: means, and the differences to random with their intervals."""
+    """Prints a line for each sampler and size: means, and the differences to random search with their intervals."""
     print(f"\n{title}\n  {'':8} {'n':>4}   {'best, %':>7} {'- random':>24}   {'volume':>7} {'- random':>27}   ms a training")
     for size in sizes:
         for sampler in ("random", *samplers):
@@ -212,7 +213,7 @@ def show(title: str, found: Mapping[tuple[str, int], Sequence[Found]], samplers:
 
 
 def bootstrap(values: Sequence[float], draws: int = 10_000) -> tuple[float, float]:
-    """95 % percentile interval of the mean."""
+    """95 % bootstrap percentile interval of the mean."""
     rng = np.random.default_rng(0)
     means = rng.choice(np.asarray(values), (draws, len(values))).mean(1)
     low, high = np.quantile(means, [0.025, 0.975])

@@ -1,11 +1,11 @@
-"""How quick networks within a budget are drawn that 1 % of a space meets: by the space's tree, and by plain rejection.
+"""Measures how fast networks are drawn within a budget that 1 % of a space meets: with the space's tree, and by plain rejection.
 
     python benchmarks/sampling.py [SPACE ...] [--draws 100] [--rounds 5]
 
-Both ways draw with the same chances and price every network exactly, in the same run. Printed are the medians of the rounds
-with the least and the most, the seconds that the tree takes to make (once), and how many of its draws are accepted. Then the same
-for two budgets at once, FLOPs and parameters that 1 % of the space meets each: the tree is made for one of them, and the other
-rejects.
+Both methods draw with equal probabilities and price every network exactly, in the same run. The output gives the medians of the
+rounds with the minimum and the maximum, the seconds for building the tree (once), and how many of its draws are accepted. Then it
+gives the same for two budgets at once, FLOPs and parameters, of which 1 % of the space meets each: the tree is built for one of
+them, and draws that exceed the other are rejected.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def main() -> None:
     """Measures each space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     able = sorted(name for name in shipped() if load_space(name).fit is None)
-    parser.add_argument("spaces", nargs="*", default=able, help="without a fitted width")
-    parser.add_argument("--draws", type=int, default=100, help="of a round of the tree; rejection makes a tenth")
+    parser.add_argument("spaces", nargs="*", default=able, help="spaces without a fitted width")
+    parser.add_argument("--draws", type=int, default=100, help="draws per round with the tree; rejection makes a tenth of them")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,11 +48,11 @@ def main() -> None:
 
 
 def measure(space: SearchSpace, draws: int, rounds: int) -> None:
-    """Prints one space's figures."""
+    """Prints the results of one space."""
     since, worked = time.perf_counter(), time.process_time()
     budget = rare_budget(space)
     print(f"{space.name}: {space.size:.2g} outcomes, {budget}; tree made in {time.perf_counter() - since:.2f} s", end=" ")
-    print(f"({time.process_time() - worked:.2f} s of the processor)")
+    print(f"({time.process_time() - worked:.2f} s of processor time)")
     share = share_within(space, [budget], draws=500)
     print(f"  {100 * share.value:.3f} % of the space is within; {share.inside} of {share.draws} draws of the tree are accepted")
     by_tree = draws_within(space, [budget], random.Random(0))
@@ -65,24 +65,24 @@ def measure(space: SearchSpace, draws: int, rounds: int) -> None:
 
 
 def measure_both(space: SearchSpace, draws: int, rounds: int) -> None:
-    """Prints what two budgets at once cost; the misses before each network are what the second one takes."""
+    """Prints the rate with two budgets at once; draws that the second budget rejects lower it."""
     budgets = [rare_budget(space, metric) for metric in ("flops", "params")]
     share = share_within(space, budgets, draws=500)
     print(f"  both {' and '.join(map(str, budgets))}: {100 * share.value:.3f} % of the space is within;", end=" ")
     print(f"{share.inside} of {share.draws} draws of the tree are accepted")
     drawn = draws_within(space, budgets, random.Random(0))
     if next(drawn, None) is None:
-        print("  none was found")
+        print("  no network within both budgets was found")
         return
     rates = [rate(lambda: next(drawn), max(1, draws // 10)) for _ in range(rounds)]
     print(f"  tree, both {statistics.median(rates):8.1f} networks a second ({min(rates):.1f} to {max(rates):.1f})")
 
 
 def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
-    """A budget that 1 % of the space meets, to a thousandth of the largest network."""
+    """A budget that about 1 % of the space meets, to within a thousandth of the largest network's cost."""
     tree = tree_of(space, metric)
     if tree is None:
-        raise SystemExit(f"{space.name} does not come apart")
+        raise SystemExit(f"{space.name} has no tree, because the costs of its decisions do not separate. Leave it out.")
     whole = Draws(tree, Budget(metric, largest(space, metric).cost[metric]))
     below = np.cumsum(whole.table.chances) / whole.all
     rough = (int(np.searchsorted(below, SHARE)) + 1 + whole.table.roundings) * whole.step
@@ -91,13 +91,13 @@ def rare_budget(space: SearchSpace, metric: str = "flops") -> Budget:
 
 
 def rejected(space: SearchSpace, budget: Budget, rng: random.Random) -> None:
-    """Draws from the whole space until a network is within."""
+    """Draws from the whole space until a network is within the budget."""
     while not within(priced(space, draw(space, rng)).cost, [budget]):
         pass
 
 
 def rate(make: Callable[[], object], number: int) -> float:
-    """Calls a second."""
+    """Calls per second."""
     since = time.perf_counter()
     for _ in range(number):
         make()

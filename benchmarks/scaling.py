@@ -1,14 +1,14 @@
-"""What a search costs beside its trainings as it grows, from 20 that do nothing to 20,000, and Ray with many workers.
+"""Measures the overhead of a search as it grows from 20 to 20,000 trainings that do nothing, and that of Ray with many workers.
 
     python benchmarks/scaling.py -o FOLDER [--sizes 20 200 2000 20000] [--sampler random] [--workers 1 4 16] [--picture FILE]
 
-One search under the executor `inline` is gone on with from size to size, each time in a fresh process. Of the trials of a size
-are told the processor time of one (from one end to the next: it is asked, priced, held against the budget, written, run, told and
-written again; median and quartiles over those trials) and the most memory of the process; then the bytes of `run.db`, and the
-processor time that another process takes to open the run, to go on with the search and for the dashboard (medians of three).
-Then Ray Tune with as many CPUs as it is told that there are: processor time of the driver alone, in a search of its own with
-`--ray-trials` trials, the mean from end to end (a driver asks for several trials at one time). What is in the folder is not
-measured again. `--picture` draws all of it. The defaults take a few minutes of one core.
+One search under the executor `inline` is extended from size to size, each time in a new process. For the trials added by a size
+the output gives the processor time of a trial (between consecutive ends: it is proposed, priced, compared with the budget,
+written, run, told to the sampler, and written again; median and quartiles), the peak memory of the process, the size of `run.db`,
+and the processor time for another process to open the run, for resuming the search and for the dashboard (medians of three).
+Then it measures Ray Tune with each number of simulated CPUs: the driver's processor time per trial in a separate search of
+`--ray-trials` trials, as a mean, because a driver requests several trials at once. Results that the folder already has are not
+measured again. `--picture` draws all results. The defaults take a few minutes of one core.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Found = dict[str, Any]
 
 
 def config_of(trials: int, sampler: str) -> Any:
-    """A search of so many trainings."""
+    """The configuration of a search with `trials` trainings."""
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml
@@ -53,7 +53,7 @@ def config_of(trials: int, sampler: str) -> Any:
 
 
 def grown(folder: Path, trials: int, sampler: str, executor: Any, workers: int) -> Found:
-    """Goes on to so many trials; milliseconds of processor time from one end to the next."""
+    """Starts or extends a search to `trials` trials; returns the processor milliseconds between consecutive ends, and memory."""
     from dcdnas.engine.execution import Execution
     from dcdnas.engine.prepare import extend, prepare
     from dcdnas.engine.progress import Progress
@@ -79,7 +79,7 @@ def grown(folder: Path, trials: int, sampler: str, executor: Any, workers: int) 
 
 
 def opened(folder: Path) -> Found:
-    """Seconds of processor time to open the run."""
+    """Processor seconds to open the run for its search and for the dashboard."""
     from dcdnas.dashboard.live_run import LiveRun
     from dcdnas.engine.config import SearchConfig
     from dcdnas.engine.loop import SearchLoop
@@ -96,7 +96,7 @@ def opened(folder: Path) -> Found:
 
 
 def seconds(call: Callable[[], object], times: int = 3) -> float:
-    """Of processor time, the median, after a call that is thrown away."""
+    """Median processor seconds of a call, after a warm-up call."""
     found = []
     for turn in range(times + 1):
         began = time.process_time()
@@ -107,7 +107,7 @@ def seconds(call: Callable[[], object], times: int = 3) -> float:
 
 
 def apart(*words: object) -> Found:
-    """What this script says in a process of its own."""
+    """Runs a part of the measurement in a separate process; returns its results."""
     command = [sys.executable, __file__, "--part", *(str(word) for word in words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: Found = json.loads(done.stdout.splitlines()[-1])
@@ -115,7 +115,7 @@ def apart(*words: object) -> Found:
 
 
 def part(kind: str, folder: str, *others: str) -> Found:
-    """The part of the measurement that a process does."""
+    """Runs a part of the measurement in this process."""
     if kind == "opened":
         return opened(Path(folder))
     trials, sampler, executor, workers = others
@@ -123,7 +123,7 @@ def part(kind: str, folder: str, *others: str) -> Found:
 
 
 def measured(given: argparse.Namespace) -> Found:
-    """All that was asked for, from the folder where it is there already."""
+    """Measures everything that was requested and is not in the folder yet; prints and returns all results."""
     kept = given.output / "scaling.json"
     found: Found = json.loads(kept.read_text()) if kept.exists() else {}
 
@@ -153,7 +153,7 @@ def measured(given: argparse.Namespace) -> Found:
 
 
 def draw(found: Found, given: argparse.Namespace) -> None:
-    """The figure: a panel for each thing that was measured."""
+    """Draws the figure, with a panel for each measured quantity."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -200,7 +200,7 @@ def main() -> None:
         print(json.dumps(part(*given.part)))
         return
     if not given.output:
-        parser.error("-o FOLDER is needed")
+        parser.error("-o FOLDER is required: the folder for the results.")
     given.output.mkdir(parents=True, exist_ok=True)
     print("| trials | n | processor ms a trial | memory, MB | run.db, MB | opening: search, s | dashboard, s | load |")
     print("| ---: | ---: |" + " --- |" + " ---: |" * 5)

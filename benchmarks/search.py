@@ -1,14 +1,15 @@
-"""What a search finds on real images, judged on test images that no search saw: each sampler, and the best static network.
+"""Compares what each sampler finds on real images with the best static network, on test images that no search used.
 
     python benchmarks/search.py [--budget 1MFLOPs] [-n 24] [--searches 3] [--seeds 5] [--samplers random tpe model] [--show]
 
-Each search seed is a whole run of `dcdnas search` for each sampler. Its result is the network with the best confirmed mean; as
-the best of several, that mean flatters it. So each result, and the static reference of the runs (the dearest uniform all-static
-network within the budget), is trained again, all on the same new seeds, and judged on the test part, which is opened here for the
-first time. Whichever wins is printed: the accuracy of each result, then the mean difference to static and to random search,
-paired by search and seed, with 95 % bootstrap intervals over both.
+For each sampler and search seed, a complete run of `dcdnas search` is made. Its result is the network with the best confirmed
+mean. This mean is biased upwards, because it is the best of several. Therefore each result and the static reference of the runs
+(the most expensive uniform all-static network within the budget) are trained again, all on the same new seeds, and evaluated on
+the test images, which are used here for the first time. The output gives the accuracy of each result, whichever wins, then the
+mean difference to static and to random search, paired by search and seed, with 95 % bootstrap intervals over both.
 
-Results go to `search.jsonl` beside this file, a line a search; what is there is not searched again. Runs are kept where runs are.
+Results are stored in `search.jsonl` beside this file, one line per search, and a search whose result is there is not repeated.
+The runs themselves are in the folder of runs.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Searches what is missing, and prints what there is."""
+    """Runs the missing searches, and prints all results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", default="1MFLOPs")
     parser.add_argument("-n", type=int, default=24)
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS))
     parser.add_argument("--executor", default="local")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
     given = parser.parse_args()
     rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
     rows = [row for row in rows if (row["budget"], row["trials"], len(row["accuracies"])) == (given.budget, given.n, given.seeds)]
@@ -70,11 +71,11 @@ def main() -> None:
 
 
 def searched(sampler: str, search: int, given: argparse.Namespace, rows: list[Row]) -> list[Row]:
-    """The line of one run, and that of its static reference where nobody has trained that yet."""
+    """Runs one search; returns its line, and that of its static reference unless `rows` has one."""
     begun, name = time.process_time(), f"benchmark-{given.budget}-{given.n}-{sampler}-{search}"
     run = dcdnas.search(budget=given.budget, trials=given.n, seed=search, sampler=sampler, name=name, executor=given.executor)
     if run.static is None or run.best is None:
-        raise SystemExit("no static network within the budget, or nothing finished: nothing to compare")
+        raise SystemExit("There is nothing to compare: no static network is within the budget, or no training finished.")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     epochs = sum(trial.score.epochs for trial in run.trials if trial.score)
     common = {"budget": given.budget, "trials": given.n, "machine": machine}
@@ -87,7 +88,7 @@ def searched(sampler: str, search: int, given: argparse.Namespace, rows: list[Ro
 
 
 def tested(run: Run, trial: Trial, seeds: int) -> Row:
-    """A network and its test accuracies, in per cent, trained as in the search on seeds that no search used."""
+    """Trains a network as in the search, on seeds that no search used; returns its test accuracies in per cent and its costs."""
     task = SearchConfig.read(run.folder / "search.yaml").task
     tasks = [replace(task, seed=10_000 + seed) for seed in range(seeds)]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
@@ -98,7 +99,7 @@ def tested(run: Run, trial: Trial, seeds: int) -> Row:
 
 
 def test_accuracy(trial: Trial, task: TrainingTask) -> float:
-    """One training on one thread, judged once."""
+    """Trains on one thread; returns the test accuracy in per cent."""
     torch.set_num_threads(1)
     keep_freed_memory()
     images = images_of(task)
@@ -109,7 +110,7 @@ def test_accuracy(trial: Trial, task: TrainingTask) -> float:
 
 
 def show(rows: list[Row]) -> None:
-    """Prints a line a network, then the differences."""
+    """Prints a line for each network, then the differences."""
     for row in sorted(rows, key=lambda row: (row["sampler"], row["search"] or 0)):
         mean, deviation = statistics.mean(row["accuracies"]), statistics.stdev(row["accuracies"])
         price = f"{row['flops'] / 1e3:5.0f} kFLOPs  {row['params'] / 1e3:5.1f} kparams"
@@ -130,7 +131,7 @@ def show(rows: list[Row]) -> None:
 
 
 def bootstrap(groups: list[list[float]], draws: int = 10_000) -> tuple[float, float]:
-    """95 % percentile interval of the mean: searches are drawn, then the seeds of each."""
+    """95 % bootstrap percentile interval of the mean: searches are resampled, then the seeds of each."""
     rng = random.Random(0)
 
     def drawn() -> float:

@@ -1,23 +1,25 @@
-"""What other tools find on a benchmark table, beside dcdnas: the searches of `search_quality.py` with their optimizers.
+"""Compares the optimizers of other tools with dcdnas on a benchmark table, in the searches of `search_quality.py`.
 
     dcdnas data fetch nas-bench-macro
     python benchmarks/search_peers.py [--benchmark dynconv-fmnist] [--seeds 20] [--peers optuna-tpe pymoo] [--budgets none]
         [--against dcdnas-model] [--show]
 
-Each tool runs as its documentation says (the files in `peers/`), in a virtual environment of its own, which is made once in the
-cache folder from the versions below. Every decision is a choice to it; one that does not exist beside the others changes nothing.
-It minimizes what the samplers of dcdnas are told (the loss where the table has one, else the error) and the multiply-adds; those
-called `-error` minimize the first alone. There are three variants:
-- `filtered`: only what proposes differs. All begin with the networks and readings with which the searches of dcdnas begin,
-  networks over the budget are refused before they are evaluated, one that was evaluated before is answered from memory, neither
-  counts, and the best network is chosen as dcdnas chooses it;
-- `plain`: the tool by itself. It begins as it does, a budget is a constraint or else a penalty, everything that it asks for
-  counts, and its answer is the network within the budget that read best;
-- `stopped`: the same for those that stop trainings by their readings on the way, in the place of evaluations the epochs that so
-  many take. Only what was trained to the end counts. A table without readings on the way has nothing to stop.
+Each tool runs as its documentation says (the files in `peers/`), in its own virtual environment, which is made once in the cache
+folder from the versions below. Every decision of the space is a categorical parameter; a value for a decision that does not apply
+has no effect. The tools minimise the value that the samplers of dcdnas are told (the loss where the table has one, else the
+error) and the multiply-adds; those called `-error` minimise the first alone. There are three variants:
+- `filtered`: only the proposals differ. All tools start with the networks and readings with which the searches of dcdnas start.
+  Networks over the budget are refused before they are evaluated, and a network that was evaluated before is answered from memory;
+  neither counts as an evaluation. The best network is chosen as dcdnas chooses it.
+- `plain`: the tool by itself. It starts in its own way, a budget is a constraint, or a penalty if the tool has no constraints,
+  every request counts as an evaluation, and the result is the network within the budget with the best reading.
+- `stopped`: like `plain`, for tools that stop trainings early by their intermediate readings. Instead of evaluations, the epochs
+  that equally many complete trainings take are limited, and only completed trainings count. Tables without intermediate readings
+  do not have this variant.
 
-Judged as there, at 24, 50 and 100 evaluations. Results go to `search_peers-BENCHMARK.json` beside this file, search by search:
-what is there is not searched again. The searches of dcdnas are those of `search_quality.py`.
+Results are judged as in `search_quality.py`, after 24, 50 and 100 evaluations. They are stored in `search_peers-BENCHMARK.json`
+beside this file, one entry per search, and a search whose result is there is not repeated. The searches of dcdnas are those of
+`search_quality.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ SCRIPTS = Path(__file__).with_name("peers")
 
 
 class Peer(NamedTuple):
-    """How a tool is run: its script with words, what is installed for it, and whether it stops trainings."""
+    """How a tool is run: its script with arguments, the packages to install, and whether it stops trainings early."""
 
     script: tuple[str, ...]
     needs: tuple[str, ...]
@@ -81,19 +83,19 @@ VARIANTS = ("filtered", "plain", "stopped")
 
 
 def main() -> None:
-    """Searches what is missing, and prints the tables."""
+    """Runs the missing searches, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--evaluations", type=int, default=SIZES[-1], choices=SIZES, help="after which a search ends")
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("--evaluations", type=int, default=SIZES[-1], choices=SIZES, help="length of a search")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--ours", type=Path, help="results of search_quality.py")
-    parser.add_argument("--against", default="dcdnas-model", help="contestant to whom the others' differences are printed")
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
+    parser.add_argument("--ours", type=Path, help="file with the results of search_quality.py")
+    parser.add_argument("--against", default="dcdnas-model", help="contestant with which the others are compared")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
     given = parser.parse_args()
     given.budgets = given.budgets or BUDGETS[given.benchmark]
     path = given.results or peers_results_of(given.benchmark)
@@ -110,18 +112,18 @@ def main() -> None:
 
 
 def peers_results_of(benchmark: str) -> Path:
-    """Where the searches on a table are written down."""
+    """The file with the results of the searches on a table."""
     return Path(__file__).with_name(f"search_peers-{benchmark}.json")
 
 
 def beside(ours: Mapping[str, Any], found: Mapping[str, Any], variant: str) -> dict[str, Any]:
-    """All searches of one variant by budget, contestant and seed, those of dcdnas among them."""
+    """The results of all searches of one variant and of dcdnas, by budget, contestant and seed."""
     named = {f"{b}/dcdnas-{s}/{n}": row for key, row in ours.items() if key != "machine" for b, s, n in [key.split("/")]}
     return named | {key.removesuffix(f"/{variant}"): row for key, row in found.items() if key.endswith(f"/{variant}")}
 
 
 def search_missing(found: dict[str, Any], path: Path, given: argparse.Namespace) -> None:
-    """Searches what was not searched yet, seed by seed."""
+    """Runs the searches without a result, seed by seed."""
     contest = Contest(yardstick(tables[given.benchmark](given.table)))
     asked = {peer: Asked(PEERS[peer]) for peer in given.peers}
     for seed, budget, peer, variant in product(range(given.seeds), given.budgets, given.peers, given.variants):
@@ -134,7 +136,7 @@ def search_missing(found: dict[str, Any], path: Path, given: argparse.Namespace)
 
 
 class Row(NamedTuple):
-    """A combination of choices: what it decides, what network that is, its multiply-adds, and its trainings."""
+    """A combination of choices: its decisions, the identity of its network, the multiply-adds, and the trainings."""
 
     decisions: Decisions
     same: str
@@ -147,19 +149,19 @@ class Contest:
     """The searches on one table.
 
     Args:
-        measure: by which what was found is judged.
+        measure: judges what was found.
     """
 
     measure: Yardstick
 
     @cached_property
     def space(self) -> SearchSpace:
-        """Whose networks the table has."""
+        """The space whose networks the table contains."""
         return load_space(self.measure.table.NAME)
 
     @cached_property
     def rows(self) -> dict[str, Row]:
-        """Every combination of choices by its name, a digit a decision."""
+        """Every combination of choices by its name, which has one digit per decision."""
         prices, rows = SpaceTable(self.space, ("flops",)), {}
         for digits in product(*(range(len(d.options)) for d in self.space.decisions)):
             wanted = {d.name: d.options[digit] for d, digit in zip(self.space.decisions, digits, strict=True)}
@@ -170,11 +172,11 @@ class Contest:
         return rows
 
     def has(self, peer: Peer, variant: str) -> bool:
-        """Whether there is such a search."""
+        """Whether this tool takes part in this variant on this table."""
         return peer.stops == (variant == "stopped") and (self.measure.table.EPOCHS > 1 or not peer.stops)
 
     def searched(self, asked: Asked, budget: str, seed: int, variant: str, evaluations: int) -> dict[str, Any]:
-        """What a tool finds, judged at each size up to so many evaluations."""
+        """Runs one search of a tool; returns how its result is judged at each size up to `evaluations`."""
         filtered, epochs = variant == "filtered", self.measure.table.EPOCHS
         starts = searched(self.measure.table, "random", budget, 10, seed)[0] if filtered else []
         most, seen = self.measure.bound(budget), self.seen(starts, seed)
@@ -193,14 +195,14 @@ class Contest:
         return found | {"ms": answer["ms"], "asked": answer["asked"], "evaluated": len(networks)}
 
     def seen(self, starts: Sequence[Trial], seed: int) -> dict[str, Curve]:
-        """Of each network the one training that a search sees: of a start the one that dcdnas has seen, else a drawn one."""
+        """The training that a search sees of each network: for a start the one that dcdnas saw, else a randomly drawn one."""
         seen: dict[str, Curve] = {t.deployed: (t.score.values,) for t in starts if t.score}
         for row in self.rows.values():
             seen.setdefault(row.same, row.curves[derived_seed(seed, row.same) % len(row.curves)])
         return seen
 
     def judged(self, rows: Sequence[Row], seen: Mapping[str, Curve], most: float, filtered: bool) -> dict[str, float]:
-        """b, U and V of what was evaluated within the budget."""
+        """b, U and V of the networks within the budget that were evaluated."""
         within = [row for row in rows if row.cost <= most]
         readings = [[curve[-1]["accuracy"] for curve in row.curves] for row in within]
         ends = [seen[row.same][-1] for row in within]
@@ -210,40 +212,40 @@ class Contest:
         return self.measure.judge([row.cost for row in within], readings, [end["accuracy"] for end in ends], most, by)
 
     def trial(self, number: int, row: Row, values: Mapping[str, float]) -> Trial:
-        """What was evaluated, as the search of dcdnas has it."""
+        """An evaluated network as a finished trial of dcdnas."""
         network = priced(self.space, row.decisions)
         score = Score(values, 1, 0.0)
         return Trial(number, "finished", network.architecture, network.decisions, network.cost, score, deployed=row.same)
 
 
 def told(values: Mapping[str, float]) -> float:
-    """What is minimized beside the cost, as the samplers of dcdnas are told it."""
+    """The value that is minimised beside the cost, as the samplers of dcdnas are told it."""
     by = GOALS.ranked_by(GOALS.primary, Score(values, 1, 0.0))
     return 1 - values["accuracy"] if by is None else by
 
 
 @dataclass
 class Asked:
-    """A tool that searches, in a process of its own that begins with the first search.
+    """A tool in a separate process, which starts with its first search.
 
     Args:
-        peer: how it is run.
+        peer: how the tool is run.
     """
 
     peer: Peer
 
     @cached_property
     def process(self) -> subprocess.Popen[str]:
-        """Reads problems, writes answers; with one thread, as Optuna's page of its Gaussian processes advises."""
+        """The process, which reads problems and writes answers; on one thread, as Optuna's page on its GP sampler advises."""
         command = [str(python_of(self.peer)), str(SCRIPTS / self.peer.script[0]), *self.peer.script[1:]]
         alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone)
 
     def answer(self, problem: Mapping[str, Any]) -> dict[str, Any]:
-        """The networks that it evaluated, in order, and how often and how long it asked.
+        """Has the tool search; returns the networks that it evaluated, in order, and the number and duration of its requests.
 
         Raises:
-            SystemExit: when the tool has ended; it has said why.
+            SystemExit: when the tool's process has ended; it has printed why.
         """
         assert self.process.stdin
         assert self.process.stdout
@@ -254,13 +256,13 @@ class Asked:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise SystemExit(f"{' '.join(self.peer.script)} ended with {self.process.wait()}.")
+            raise SystemExit(f"{' '.join(self.peer.script)} ended with exit status {self.process.wait()}; see its output above.")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 def python_of(peer: Peer) -> Path:
-    """The interpreter of the tool's own environment, which is made where there is none."""
+    """The interpreter of the tool's own virtual environment, which is created if it does not exist."""
     folder = cache_folder() / "peers" / re.sub(r"[^a-z0-9.]+", "-", " ".join(peer.needs))
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():

@@ -1,18 +1,18 @@
-"""What each sampler finds on a benchmark table, where all networks were trained before and the truth is known.
+"""Compares samplers on a benchmark table, where all networks have been trained and the true accuracies are known.
 
     dcdnas data fetch nas-bench-macro
     python benchmarks/search_quality.py [--benchmark dynconv-fmnist] [--seeds 20] [--samplers tpe model] [--budgets none]
         [--against tpe] [--show | --best | --third]
 
-Every search is the one of `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the
-sampler. With one seed all contestants begin with the same networks and readings: differences are paired by seed. Beside the
-samplers there are two that learn nothing and look at the price alone: `dear` draws within 80 to 100 % of the budget, `spread`
-draws the logarithm of the cost evenly from its upper half.
+Every search runs as in `dcdnas search --executor tabular`: the static ladder, random starts within the budget, then the sampler.
+All contestants start with the same networks and readings for a given seed, so differences are paired by seed. Two of the
+contestants learn nothing and consider only the price: `dear` draws from 80 to 100 % of the budget, and `spread` draws the
+logarithm of the cost uniformly from its upper half.
 
-Searches are judged after 24, 50 and 100 evaluations by b, U and V (defined in `yardstick.py`). Printed are means, and differences
-to random (`--against`) with 95 % bootstrap intervals. `--third` compares a sampler after a third of these evaluations
-with random search after all of them. Results go to `search_quality-BENCHMARK.json` beside this file, one line a search; a search
-whose result is there is not repeated.
+Searches are judged after 24, 50 and 100 evaluations by b, U and V (defined in `yardstick.py`). The output gives means, and
+differences to random search (or to `--against`) with 95 % bootstrap intervals. `--third` compares a sampler after a third of the
+evaluations with random search after all of them. Results are stored in `search_quality-BENCHMARK.json` beside this file, one line
+per search, and a search whose result is there is not repeated.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ TRIES = 3000
 
 
 class Null(Direct):
-    """Draws at random and keeps a draw by its cost alone."""
+    """Draws at random, and accepts a draw by its cost alone."""
 
     def propose(self, known: Known) -> Decisions | None:
-        """A network that was not seen, of the wanted cost where there is one."""
+        """Draws a network of a wanted cost that was not tried yet; None if none is found."""
         rng = random.Random(derived_seed(self.search.seed, f"null {known.asked}"))
         most = self.search.budgets[0].at_most if self.search.budgets else extent(self.search.space.name)[1]
         drawn = draws_within(self.search.space, (self.wanted(rng, most), *self.search.budgets), rng)
@@ -75,39 +75,39 @@ class Null(Direct):
 
     @abstractmethod
     def wanted(self, rng: random.Random, most: float) -> Budget:
-        """The costs that are kept, under a budget."""
+        """The range of accepted costs, given the multiply-adds that the budget allows."""
 
 
 class Dear(Null):
-    """Between 80 and 100 % of the budget."""
+    """Draws networks of 80 to 100 % of the budget."""
 
     def wanted(self, rng: random.Random, most: float) -> Budget:
-        """The same always."""
+        """The same range for every draw."""
         return Budget("flops", most, 0.8 * most)
 
 
 class Spread(Null):
-    """The logarithm of the cost evenly in its upper half."""
+    """Draws networks with the logarithm of the cost uniform in its upper half."""
 
     def wanted(self, rng: random.Random, most: float) -> Budget:
-        """About a cost that is drawn."""
+        """Within 10 % of a cost that is drawn."""
         about = most * (extent(self.search.space.name)[0] / most) ** (rng.random() / 2)
         return Budget("flops", 1.1 * about, 0.9 * about)
 
 
 def main() -> None:
-    """Searches what is missing, and prints the tables."""
+    """Runs the missing searches, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
     parser.add_argument("--samplers", nargs="+", default=list(CONTESTANTS))
     parser.add_argument("--budgets", nargs="+")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--against", default="random", help="contestant to whom the others' differences are printed")
-    parser.add_argument("--show", action="store_true", help="search nothing, print what there is")
-    parser.add_argument("--best", action="store_true", help="search nothing, print the best network that the table has")
-    parser.add_argument("--third", action="store_true", help="a sampler after a third of the evaluations, and random after all")
+    parser.add_argument("--against", default="random", help="contestant with which the others are compared")
+    parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
+    parser.add_argument("--best", action="store_true", help="run no search, print the table's best accuracy within each budget")
+    parser.add_argument("--third", action="store_true", help="compare a third of the evaluations with all of random search")
     given = parser.parse_args()
     given.budgets = given.budgets or BUDGETS[given.benchmark]
     given.results = given.results or results_of(given.benchmark)
@@ -129,12 +129,12 @@ def main() -> None:
 
 
 def results_of(benchmark: str) -> Path:
-    """Where its searches are written down."""
+    """The file with the results of the searches on a benchmark table."""
     return Path(__file__).with_name(f"search_quality-{benchmark}.json")
 
 
 def best_there_is(measure: Yardstick, budgets: Sequence[str]) -> None:
-    """Prints the highest mean of a network's readings within each budget, and their deviation within a network."""
+    """Prints the highest mean reading of a network within each budget, and the standard deviation within a network."""
     space = load_space(measure.table.NAME)
     outcomes, costs = outcomes_of(space)
     readings = [measure.table.readings(space.architecture(outcome)) for outcome in outcomes]
@@ -145,11 +145,11 @@ def best_there_is(measure: Yardstick, budgets: Sequence[str]) -> None:
 
 
 def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
-    """Searches what was not searched yet, seed by seed; nothing without the table."""
+    """Runs the searches without a result, seed by seed; none if the table is missing."""
     try:
         measure = yardstick(tables[given.benchmark](given.table))
     except DataError as error:
-        print(f"Nothing is searched: {error}")
+        print(f"No search is run: {error}")
         return
     for seed in range(given.seeds):
         for budget in given.budgets:
@@ -158,12 +158,12 @@ def search_missing(found: dict[str, Any], given: argparse.Namespace) -> None:
 
 
 def missing(found: dict[str, Any], path: Path, measure: Yardstick, sampler: str, budget: str, seed: int) -> None:
-    """Searches once, unless that was done, and writes it down."""
+    """Runs one search unless its result is known, and stores the result."""
     key = f"{budget}/{sampler}/{seed}"
     if key in found:
         return
     found[key] = {}
-    for trials in SIZES if sampler == "nsga2" else SIZES[-1:]:  # its population is sized by the run
+    for trials in SIZES if sampler == "nsga2" else SIZES[-1:]:  # its population size depends on the length
         trained, milliseconds = searched(measure.table, sampler, budget, trials, seed)
         for size in SIZES if trials == SIZES[-1] and sampler != "nsga2" else (trials,):
             found[key][str(size)] = measure.judged(trained[:size], measure.bound(budget))
@@ -177,12 +177,12 @@ def missing(found: dict[str, Any], path: Path, measure: Yardstick, sampler: str,
 
 
 def write(found: Mapping[str, Any], path: Path) -> None:
-    """Writes the results, one search a line."""
+    """Writes the results, one line per search."""
     path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(found.items())) + "\n}\n")
 
 
 def judge_thirds(found: dict[str, Any], given: argparse.Namespace) -> None:
-    """Judges the searches that were made after a third of their evaluations, too, for which each is repeated."""
+    """Also judges the stored searches after a third of their evaluations; each search is repeated for this."""
     measure = yardstick(tables[given.benchmark](given.table))
     for seed, budget, sampler in product(range(given.seeds), given.budgets, given.samplers):
         entry = found.get(f"{budget}/{sampler}/{seed}", {THIRD: None})
@@ -193,7 +193,7 @@ def judge_thirds(found: dict[str, Any], given: argparse.Namespace) -> None:
 
 
 def show_thirds(found: Mapping[str, Any], contestants: Sequence[str], budgets: Sequence[str]) -> None:
-    """A table: each contestant's mean after a third of the evaluations, and its difference to random after all of them."""
+    """Prints each contestant's mean after a third of the evaluations, and its difference to random search after all of them."""
     print(f"| budget | sampler | seeds | b at {THIRD} | to random's at {SIZES[-1]} | U at {THIRD} | to random's at {SIZES[-1]} |")
     print("|" + " --- |" * 7)
     for budget, sampler in product(budgets, contestants):
@@ -208,7 +208,7 @@ def show_thirds(found: Mapping[str, Any], contestants: Sequence[str], budgets: S
 
 
 def searched(table: Table, sampler: str, budget: str, trials: int, seed: int) -> tuple[list[Trial], float]:
-    """The networks that a search evaluated, in order; and milliseconds of the processor that a proposal took."""
+    """Runs a search; returns its finished trials in order, and the mean processor milliseconds of a proposal."""
     took: list[float] = []
     loop = ran(table, sampler, budget, trials, seed, lambda loop: timed(loop, took))
     return [t for t in loop.trials.values() if t.state == "finished"], 1e3 * statistics.fmean(took or [0.0])
@@ -223,16 +223,16 @@ def ran(
     watch: Callable[[SearchLoop], None],
     early_stopping: bool = False,
 ) -> SearchLoop:
-    """A search on a table that has ended.
+    """Runs a search on a table to its end; returns its loop.
 
     Args:
-        table: with the results.
-        sampler: by name.
-        budget: of multiply-adds, or ``none``.
-        trials: to end.
-        seed: of the search.
-        watch: takes the search before it begins.
-        early_stopping: whether short trainings come before the whole ones.
+        table: benchmark table with the results.
+        sampler: name of the sampler.
+        budget: budget of multiply-adds, or ``none``.
+        trials: number of trainings to complete.
+        seed: seed of the search.
+        watch: is called with the search before it starts.
+        early_stopping: whether a short training precedes each full one.
     """
     config = SearchConfig(
         space=read_yaml(find_space(table.NAME)).data, trials=trials, confirm=0, sampler=sampler, seed=seed,
@@ -252,7 +252,7 @@ def ran(
 
 
 def timed(loop: SearchLoop, took: list[float]) -> None:
-    """Adds the seconds of the processor that each proposal of the sampler will have taken."""
+    """Wraps the sampler so that the processor seconds of each proposal are appended to `took`."""
     study: Any = loop._proposer._study
     ask = study.ask
 
@@ -266,7 +266,7 @@ def timed(loop: SearchLoop, took: list[float]) -> None:
 
 
 def show(found: Mapping[str, Any], measure: str, budgets: Sequence[str], contestants: Sequence[str], against: str) -> None:
-    """A table: the mean of each contestant, and its difference to one of them on the same seeds with the interval."""
+    """Prints a table: the mean of each contestant, and its difference to `against` on the same seeds, with intervals."""
     digits = DIGITS[measure]
     print(f"\n{measure}, and its difference to {against}\n\n| budget | sampler | seeds | {' | '.join(map(str, SIZES))} | ms |")
     print("|" + " --- |" * (4 + len(SIZES)))
@@ -288,7 +288,7 @@ def show(found: Mapping[str, Any], measure: str, budgets: Sequence[str], contest
 
 
 def interval(values: Sequence[float], digits: int, draws: int = 10_000) -> str:
-    """Mean with its 95 % percentile interval by bootstrap over the seeds."""
+    """Mean with its 95 % bootstrap percentile interval over the seeds."""
     rng = np.random.default_rng(0)
     low, high = np.quantile(rng.choice(np.asarray(values), (draws, len(values))).mean(1), [0.025, 0.975])
     return f"{statistics.fmean(values):+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

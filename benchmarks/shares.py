@@ -1,10 +1,10 @@
-"""Where the processor time of a proxy training goes, in torch alone and with the compiled kernels.
+"""Measures the processor time of each part of a proxy training, in torch alone and with the compiled kernels.
 
     python benchmarks/shares.py [--operator static] [--rounds 3] [--epochs 3] [--give-back]
 
-The trainings are those of `kernels.py`, both ways in turn. Printed are the median seconds of each part, its share of the training
-with kernels, and how many times as long torch takes. `--give-back` lets the C library give freed memory back to the system, which
-no search does (`dcdnas.training.allocator`).
+The trainings are those of `kernels.py`, with and without kernels in turn. The output gives the median seconds of each part, its
+share of the training with kernels, and the ratio of the times in torch and with kernels. With `--give-back`, the C library
+returns freed memory to the system, which no search does (`dcdnas.training.allocator`).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "re-estimation of BatchNorm": [(loop, "reestimate")],
     "evaluation": [(loop, "evaluate")],
 }
-"""Functions that are timed, by what they do; images of a reading count with it."""
+"""Part of a training -> functions that are timed as this part; loading images for an evaluation counts as evaluation."""
 
 
 def watch(spent: Counter[str]) -> None:
-    """Lets every part add its seconds."""
+    """Wraps the functions of every part so that their processor seconds are added to `spent`."""
     inside: list[str] = []
 
     def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
@@ -71,7 +71,7 @@ def main() -> None:
         keep_freed_memory()
     spent: Counter[str] = Counter()
     watch(spent)
-    trained(given.operator, 0, "off", 1)  # what a process does once
+    trained(given.operator, 0, "off", 1)  # warm-up with the one-time work of the process
     found: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
     for seed in range(given.rounds):
         for switch in ("off", "on") if seed % 2 else ("on", "off"):

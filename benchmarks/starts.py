@@ -1,12 +1,13 @@
-"""Short trainings of dynamic layers from different starts: which start loses least to the static network, at the same width?
+"""Compares initialisations of dynamic layers in short trainings with the static network of the same width.
 
-The same small MobileNetV2-like network is trained with static, DCD and ODConv layers, each dynamic one from the start at the
-static function (the default) and from the published start; likewise without annealing, and with a learning rate and a warm-up
-of the controllers' own. Judged on validation images; every variant sees the same images in the same order, seed by seed.
+The same small MobileNetV2-like network is trained with static, DCD and ODConv layers. Dynamic layers are initialised either at
+the static function (the default) or as published. Further variants train without annealing, or with a separate learning rate or
+warm-up for the controllers. The measure is the accuracy on validation images; for each seed, every variant sees the same images
+in the same order.
 
     python benchmarks/starts.py [--data fashion-mnist] [--epochs 3 10] [--seeds 3] [--jobs 1] [--variants ...] [--done FILE]
 
-Every training's line goes to standard output, and what such lines in FILE already tell is not trained again.
+Each training is printed as a line, and trainings whose lines are in FILE, the output of an earlier call, are not repeated.
 
 Needs the full Fashion-MNIST (Debian's package `dataset-fashion-mnist`) unless another data set is named.
 """
@@ -49,7 +50,7 @@ EVERYWHERE = (*POINTWISE, "depthwise")
 
 @dataclass(frozen=True)
 class Variant:
-    """An operator in some places, and what is done to the network before it is trained."""
+    """An operator in some places, a change of the network before it is trained, and a changed recipe."""
 
     operator: str
     roles: tuple[str, ...] = ()
@@ -59,21 +60,21 @@ class Variant:
 
 
 def publish_dcd(network: Network) -> None:
-    """Starts every DCD layer as the published code does."""
+    """Initialises every DCD layer as the published code does."""
     for m in network.modules():
         if isinstance(m, DCD):
             published_start(m.residual, m.controller, m.rule)
 
 
 def publish_odconv(network: Network) -> None:
-    """Starts every ODConv layer as the published code does."""
+    """Initialises every ODConv layer as the published code does."""
     for m in network.modules():
         if isinstance(m, ODConv):
             m._start(True)
 
 
 def no_annealing(network: Network) -> None:
-    """Temperatures are 1 from the first step on."""
+    """Sets the temperatures to 1 from the first step on."""
     network.anneal(1.0)
     network.anneal = lambda progress: None  # type: ignore[method-assign]
 
@@ -121,7 +122,7 @@ def architecture_of(variant: Variant) -> Architecture:
 
 
 def trained(job: tuple[str, str, int, int]) -> tuple[str, int, int, float, float]:
-    """One training: the variant, its epochs and seed, accuracy in per cent, processor seconds."""
+    """Runs one training; returns the variant, its epochs and seed, the accuracy in per cent, and the processor seconds."""
     name, data, epochs, seed = job
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--done", type=Path, help="what an earlier call printed")
+    parser.add_argument("--done", type=Path, help="file with the output of an earlier call")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}; {given.data}")
     wanted = [(v, e, s) for e in given.epochs for s in range(given.seeds) for v in given.variants]
@@ -163,14 +164,14 @@ def main() -> None:
 
 
 def earlier(path: Path | None) -> Iterator[tuple[tuple[str, int, int], tuple[float, float]]]:
-    """The trainings that an earlier call's output tells of: variant, epochs and seed; accuracy and seconds."""
+    """Yields the trainings in the output of an earlier call: variant, epochs and seed; accuracy and seconds."""
     line = re.compile(r"  (\d+) epochs \| seed (\d+) \| (.+) \| ([\d.]+) % \| (\d+) s")
     for epochs, seed, name, accuracy, seconds in line.findall(path.read_text() if path else ""):
         yield (name, int(epochs), int(seed)), (float(accuracy), float(seconds))
 
 
 def cell(values: list[tuple[float, float]]) -> str:
-    """Mean, deviation and processor seconds."""
+    """Mean accuracy, standard deviation and mean processor seconds."""
     accuracies, seconds = zip(*values, strict=True)
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
     return f"{statistics.mean(accuracies):.2f}{spread} ({statistics.mean(seconds):.0f} s)"

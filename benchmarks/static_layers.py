@@ -1,10 +1,10 @@
-"""Static layers in training, in torch and with the compiled kernels: 1x1 and depthwise convolutions on channels-last maps.
+"""Times static layers in training, in torch and with the compiled kernels: 1x1 and depthwise convolutions on channels-last maps.
 
     python benchmarks/static_layers.py [--batch 128] [--rounds 9]
 
-Both take turns in each round, on one thread, in processor time. Printed are the least milliseconds of torch, forward and
-backward, and how many times as long as the compiled kernels it takes: medians of the rounds and quartiles. A star: a training
-leaves this layer to torch (`dcdnas.kernels.shared_fits`).
+Both take turns in each round, on one thread, in processor time. The output gives torch's minimum milliseconds of the forward and
+of the backward pass, and the ratios of torch's time to that of the compiled kernels: medians and quartiles of the rounds. A star
+marks layers that a training computes with torch (`dcdnas.kernels.shared_fits`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEPTHWISE = [(24, 14, 1), (24, 14, 2), (48, 7, 1), (96, 8, 1), (96, 8, 2), (384,
 
 
 def row(name: str, x: Tensor, weight: Tensor, how: Convolution, rounds: int) -> str:
-    """A line of the table."""
+    """Measures one layer; returns its line of the table."""
     forms: dict[str, Callable[[], Tensor]] = {
         "torch": lambda: F.conv2d(x, weight, None, how.stride, how.padding, 1, how.groups),
         "ours": lambda: shared_convolution(x, weight, how),
@@ -62,12 +62,12 @@ def row(name: str, x: Tensor, weight: Tensor, how: Convolution, rounds: int) -> 
 
 
 def last(*shape: int) -> Tensor:
-    """A map in channels-last memory."""
+    """A random map in channels-last memory that requires gradients."""
     return torch.randn(shape).contiguous(memory_format=torch.channels_last).requires_grad_()
 
 
 def main() -> None:
-    """Prints the table and where it was measured."""
+    """Prints the table and the machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)

@@ -1,18 +1,19 @@
-"""What early stopping saves and costs, on the table `dynconv-fmnist`, where every training is known to its end.
+"""Simulates what early stopping saves and costs, on the table `dynconv-fmnist`, where every training is known to its end.
 
     python benchmarks/stopping.py [--budgets 0.25MFLOPs none] [--networks 24 50] [--seeds 200] [--table FILE]
 
-Networks within the budget are drawn at random, the static ladder first, which is always trained whole, and trained on one of
-their two seeds until as many epochs are spent as so many whole trainings take. A rule stops trainings at its rungs; what it saves
-goes into more networks. The best network is the one whose whole training read best, by accuracy or by loss; b is its accuracy in
-the training that no rule saw. U counts whole trainings only. All contestants draw the same networks in the same order: printed
-are differences to training everything whole, with 95 % bootstrap intervals over the draws.
+The static ladder comes first and is always trained completely. Then networks within the budget are drawn at random. Each network
+is trained on one of its two seeds. The total number of epochs is that of `--networks` complete trainings. A rule stops trainings
+at its rungs, and the epochs that it saves are spent on more networks. The best network is the one whose complete training had the
+best reading, by accuracy or by loss; b is its accuracy in the other training, which no rule saw. U counts complete trainings
+only. All rules draw the same networks in the same order. The output gives differences to completing every training, with 95 %
+bootstrap intervals over the draws.
 
-Rules: `search` is `dcdnas search --early-stopping`: before a whole training each network has a short one of one epoch, on a
-schedule of its own, which costs that epoch and after which some are stopped, by the loss. `scan` does the same with other shares
-and readings. `like` cuts whole trainings at its rungs. These compare with trainings of like cost, by what is left of the reading
-when the straight line of readings over the logarithm of cost is taken out; `front` ranks by non-domination of reading and cost.
-All let the better part of those that came to the rung go on.
+The rule `search` is that of `dcdnas search --early-stopping`: each network first has a short training of one epoch on its own
+schedule, which costs this epoch, and some networks are stopped after it by their loss. `scan` does the same with other fractions
+and readings. `like` stops complete trainings at its rungs. These three compare trainings of similar cost: they rank by the
+residual of the reading after a linear regression on the logarithm of cost. `front` ranks by non-domination of reading and cost.
+Under every rule, the better fraction of the trainings that have reached the rung continues.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ READINGS = ("accuracy", "loss")
 
 
 class Network(NamedTuple):
-    """One of the table."""
+    """A network of the table: its cost, the learning curves of its full trainings, and those of its short trainings."""
 
     cost: float
     curves: tuple[Curve, ...]
@@ -49,7 +50,7 @@ class Network(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """When trainings are compared, by what reading and how; and how many of three go on, or of two."""
+    """A rule: its kind, the reading it compares, the rungs at which it does so, and the factor; the best 1 / factor continue."""
 
     kind: str
     reading: str
@@ -58,7 +59,7 @@ class Rule(NamedTuple):
 
     @property
     def words(self) -> str:
-        """As a line of the table begins."""
+        """The first cells of the rule's line in the table."""
         if self.kind == "whole":
             return f"whole | {self.reading} | |"
         return f"{self.kind}, 1/{self.factor} | {self.reading} | {', '.join(map(str, self.rungs))} |"
@@ -78,10 +79,10 @@ RULES = (
 
 
 class Stopper:
-    """Decides whether a training goes on.
+    """Decides by a rule whether a training continues.
 
     Args:
-        rule: by which it decides.
+        rule: the rule.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -90,7 +91,7 @@ class Stopper:
         self._rungs: dict[int, list[tuple[float, float]]] = {epoch: [] for epoch in rule.rungs}
 
     def keep(self, number: int, epoch: int, curve: Curve, cost: float) -> bool:
-        """Whether it goes on after an epoch."""
+        """Whether a training continues after an epoch."""
         if self.rule.kind == "search":
             return self._search.keep(number, EpochResult(epoch, curve[epoch - 1], 0.0), Cost({"flops": cost}))
         if epoch not in self._rungs:
@@ -105,17 +106,17 @@ class Stopper:
 
 
 def loss_of(reading: str, values: Mapping[str, float]) -> float:
-    """A reading, the lower the better."""
+    """A reading as a value to minimise: the loss, or the error."""
     return values["loss"] if reading == "loss" else 1 - values["accuracy"]
 
 
 def main() -> None:
-    """Prints a table a budget and number of whole trainings."""
+    """Prints a table for each budget and number of complete trainings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS["dynconv-fmnist"]))
     parser.add_argument("--networks", nargs="+", type=int, default=[24, 50])
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--table", help="file; the package's own when left out")
+    parser.add_argument("--table", help="file of the table; default: the one that ships")
     given = parser.parse_args()
     table = dcdnas.tables.load("dynconv-fmnist", given.table)
     measure, networks = yardstick(table), networks_of(table)
@@ -132,7 +133,7 @@ def main() -> None:
 
 
 def networks_of(table: Table) -> tuple[list[Network], list[Network]]:
-    """The static ladder of the table, the dearest network first, and all its other networks."""
+    """The static ladder of the table, starting with the most expensive network, and all its other networks."""
     space = load_space(table.NAME)
     ladder = [identity(space.architecture(outcome)) for outcome in space.uniform_static()]
     found: dict[str, Network] = {}
@@ -152,7 +153,7 @@ def simulated(
     most: float,
     seed: int,
 ) -> dict[str, float]:
-    """b and U of one draw, and how many networks were begun and ended."""
+    """Simulates a rule on one draw; returns b, U, and how many networks were started and completed."""
     rng, stopper, left = random.Random(seed), Stopper(rule), EPOCHS * count
     whole: list[tuple[Network, Curve]] = []
     begun = 0
@@ -173,7 +174,7 @@ def simulated(
 
 
 def judged(measure: Yardstick, whole: Sequence[tuple[Network, Curve]], reading: str, most: float) -> dict[str, float]:
-    """b and U of whole trainings."""
+    """b and U of the completed trainings."""
     costs, ends = [network.cost for network, _ in whole], [[c[-1]["accuracy"] for c in n.curves] for n, _ in whole]
     found = measure.judge(costs, ends, [curve[-1]["accuracy"] for _, curve in whole], most)
     looked, seen = min(whole, key=lambda pair: loss_of(reading, pair[1][-1]))
@@ -182,7 +183,7 @@ def judged(measure: Yardstick, whole: Sequence[tuple[Network, Curve]], reading: 
 
 
 def show(found: dict[Rule, list[dict[str, float]]], title: str) -> None:
-    """Prints a line a rule."""
+    """Prints a line for each rule."""
     print(f"\n{title}\n\n| rule | reading | rungs | begun | whole | b | U |\n| --- | --- | --- | ---: | ---: | ---: | ---: |")
     first = found[RULES[0]]
     for rule, rows in found.items():

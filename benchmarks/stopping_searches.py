@@ -1,12 +1,12 @@
-"""What early stopping saves and costs a search whose sampler learns, on the table `dynconv-fmnist`.
+"""Measures what early stopping saves and costs searches with learning samplers, on the table `dynconv-fmnist`.
 
     python benchmarks/stopping_searches.py [--budgets 0.25MFLOPs none] [--epochs 192 400] [--samplers tpe model] [--seeds 20]
 
-`stopping.py` asks the same of networks that are drawn at random. Here each is a search of `dcdnas search --executor tabular`,
-once without and once with `--early-stopping`, and begins no training when as many epochs are spent, those of the short trainings
-counted. Judged by b and U (`yardstick.py` says what they are) of the networks that were trained to their end. Printed are how
-many those are, and the means without early stopping with the differences that it makes, paired by seed, with 95 % bootstrap
-intervals over the seeds.
+`stopping.py` measures the same for networks that are drawn at random. Here each search runs as in
+`dcdnas search --executor tabular`, once without and once with `--early-stopping`, and starts no further training once `--epochs`
+epochs are spent, including those of the short trainings. The searches are judged by b and U (defined in `yardstick.py`) of the
+networks with complete trainings. The output gives the number of these networks, the means without early stopping, and the
+differences that early stopping makes, paired by seed, with 95 % bootstrap intervals over the seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dcdnas.engine.loop import SearchLoop
 
 
 class Found(NamedTuple):
-    """What one search found."""
+    """The result of one search: complete and stopped trainings, b and U."""
 
     whole: int
     stopped: int
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def main() -> None:
-    """Prints a line a budget, number of epochs and sampler."""
+    """Prints a line for each budget, number of epochs and sampler."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS["dynconv-fmnist"]))
     parser.add_argument("--epochs", nargs="+", type=int, default=[192, 400])
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def limit(loop: SearchLoop, epochs: int) -> None:
-    """Lets a search begin no training any more when so many epochs are spent."""
+    """Stops a search from starting trainings once `epochs` epochs are spent."""
 
     def observe() -> None:
         ended = (trial for trial in loop.trials.values() if trial.state in ENDED and trial.score)
@@ -73,7 +73,7 @@ def limit(loop: SearchLoop, epochs: int) -> None:
 
 
 def cells(pairs: Sequence[Sequence[Found]]) -> list[str]:
-    """Of a line: counts, then b and U."""
+    """Cells of a line: counts, then b and U."""
     counts = [[a.whole for a, _ in pairs], [b.whole for _, b in pairs], [b.stopped for _, b in pairs]]
     said = [f"{statistics.fmean(count):.0f}" for count in counts]
     for name, digits in (("b", 2), ("U", 4)):

@@ -1,7 +1,7 @@
-"""Speed of the training loop on one CPU thread: images a second, what the data path takes of it, and what was tried.
+"""Measures the training loop on one CPU thread: images per second, the share of the data path, and variants of the loop.
 
-Every variant does the same steps in turn with the others, so that a busy machine slows all of them alike. Processor time is what
-to compare on a machine that others use too; wall time is printed beside it.
+All variants run the same steps in turns, so that other load slows them alike. On a shared machine, compare the processor times;
+wall times are printed beside them.
 
     OMP_NUM_THREADS=1 python benchmarks/training.py [steps]
 """
@@ -45,11 +45,11 @@ NETWORKS = {
 
 Result = TypeVar("Result")
 Seconds = tuple[float, float]
-"""Wall and processor time."""
+"""Wall and processor seconds."""
 
 
 class Variant:
-    """One way to train: a network, a layout and an optimizer, stepped one batch at a time."""
+    """A variant of the training: a network, a memory layout and an optimizer, stepped one batch at a time."""
 
     def __init__(self, architecture: Architecture, data: Split, last: bool = True, **optimizer: bool) -> None:
         self.layout = torch.channels_last if last else torch.contiguous_format
@@ -65,7 +65,7 @@ class Variant:
             yield from batches(self.data.train, TrainingTask(augment="crop-flip"), generator, CPU)
 
     def step(self) -> None:
-        """Draws, varies and normalises a batch, then one step of the optimizer; remembers how long both took."""
+        """Draws, augments and normalises a batch, then runs one training step; records how long both took."""
         (x, y), seconds = timed(lambda: next(self.batches))
         self.data_times.append(seconds)
         x = x.contiguous(memory_format=self.layout)
@@ -84,13 +84,13 @@ def timed(call: Callable[[], Result]) -> tuple[Result, Seconds]:
 
 
 def spread(values: list[float]) -> str:
-    """Median and middle half, in milliseconds."""
+    """Median and quartiles in milliseconds."""
     low, middle, high = statistics.quantiles(values, n=4)
     return f"{1e3 * middle:7.1f} ms ({1e3 * low:.1f}-{1e3 * high:.1f})"
 
 
 def compare(title: str, variants: dict[str, Variant], steps: int) -> None:
-    print(f"\n{title}: {steps} steps of 128 images each, in turn; median (middle half)")
+    print(f"\n{title}: {steps} steps of 128 images each, in turns; median (quartiles)")
     for _ in range(steps + 3):
         for variant in variants.values():
             variant.step()

@@ -1,12 +1,12 @@
-"""What people who look at a running search on the dashboard cost the search: its own processor time with them and without.
+"""Measures how clients of the dashboard affect a running search: the search's own processor time with and without them.
 
     python benchmarks/watching.py [--rounds 12] [--clients 50] [--block 20] [--train]
 
-One search goes through blocks of trainings. In every second block so many clients ask the dashboard for the list of runs, the
-run's page and its trials, again and again; the order within a round alternates. Search, dashboard and clients are processes of
-their own. The trainings do nothing, so that all that the search spends is what the clients could make dearer; with --train they
-are real ones of one epoch. Printed are milliseconds of the processor a training, as medians, and
-the median of the ratios of the rounds, with the middle half.
+One search runs blocks of trainings. In every second block, `--clients` clients repeatedly request the list of runs, the run's
+page and its trials from the dashboard; the order within a round alternates. Search, dashboard and clients are separate processes.
+The trainings do nothing, so that the measured time consists only of work that the clients could slow down; with --train they are
+real trainings of one epoch. The output gives the median processor milliseconds per training, and the median and quartiles of the
+rounds' ratios.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ PAGES = ("/", f"/runs/{NAME}", f"/runs/{NAME}/trials.json")
 
 
 def main() -> None:
-    """Measures, or is the process of the clients."""
+    """Runs the measurement, or the process of the clients."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--block", type=int, default=20, help="trainings with clients, or without, in a round")
-    parser.add_argument("--train", action="store_true", help="train for an epoch instead of not at all")
-    parser.add_argument("--look", metavar="ADDRESS", help="be the clients of this dashboard, as standard input says")
+    parser.add_argument(
+        "--block", type=int, default=20, help="trainings per block; a round has one block with clients and one without"
+    )
+    parser.add_argument("--train", action="store_true", help="run real trainings of one epoch")
+    parser.add_argument("--look", metavar="ADDRESS", help="run only the clients of this dashboard, controlled by standard input")
     given = parser.parse_args()
     if given.look:
         Clients(given.look).obey(given.clients)
@@ -56,11 +58,11 @@ def main() -> None:
 
 
 class Blocks:
-    """Lets the clients look in every second block of trainings, and times the blocks.
+    """Activates the clients in every second block of trainings, and times the blocks.
 
     Args:
-        clients: standard input and output of their process.
-        size: trainings of a block; the first one is not counted.
+        clients: standard input and output of the clients' process.
+        size: number of trainings in a block; the first block is a warm-up and is not counted.
     """
 
     def __init__(self, clients: tuple[IO[str], IO[str]], size: int) -> None:
@@ -70,7 +72,7 @@ class Blocks:
         self.begun = time.process_time()
 
     def observe(self, progress: Any) -> None:
-        """Takes the moment after a training."""
+        """Is called after each event of the search; records a block's time at its end and starts the next block."""
         if progress.ended == self.ended:
             return
         self.ended = progress.ended
@@ -82,14 +84,14 @@ class Blocks:
         self.begun = time.process_time()
 
     def _turn(self, watched: bool) -> None:
-        """Has the clients look or rest, and waits until they do; waiting takes no processor time."""
+        """Switches the clients on or off, and waits until they have switched; waiting takes no processor time."""
         if watched != self.watched:
             self.watched = watched
             print("look" if watched else "rest", file=self.commands, flush=True)
             self.pages += int(self.answers.readline())
 
     def show(self) -> None:
-        """Prints the rounds, and what came of all."""
+        """Prints the ratio of each round, and the medians."""
         rounds = [dict(self.took[at : at + 2]) for at in range(0, len(self.took) - 1, 2)]
         ratios = [one[True] / one[False] for one in rounds]
         print("ratios of the rounds: " + " ".join(f"{ratio:.3f}" for ratio in ratios))
@@ -103,7 +105,7 @@ class Blocks:
 
 @contextmanager
 def looking(runs: Path, clients: int) -> Iterator[tuple[IO[str], IO[str]]]:
-    """The dashboard of a folder, as `dcdnas dashboard` serves it, and clients that rest; their standard input and output."""
+    """Starts `dcdnas dashboard` on a folder and the process of idle clients; yields the clients' standard input and output."""
     command = [sys.executable, "-m", "dcdnas", "dashboard", "--runs", str(runs), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None
@@ -121,14 +123,14 @@ def looking(runs: Path, clients: int) -> Iterator[tuple[IO[str], IO[str]]]:
 
 
 class Clients:
-    """Threads that ask for one page after the other while they are told to."""
+    """Threads that request one page after the other while they are switched on."""
 
     def __init__(self, address: str) -> None:
         self.port = urlsplit(address).port
         self.pages = 0
 
     def obey(self, count: int) -> None:
-        """Looks or rests as standard input says, and prints at each change how many pages were answered since the last one."""
+        """Follows the commands on standard input, and prints after each the number of pages that were answered since the last."""
         over, threads = threading.Event(), []
         for command in sys.stdin:
             if command.strip() == "look":
@@ -159,7 +161,7 @@ class Clients:
 
 
 def search_in(run: Path, trials: int, train: bool, blocks: Blocks) -> None:
-    """Searches in this process."""
+    """Runs the search in this process."""
     from dcdnas.core.budget import parse_budgets
     from dcdnas.core.task import TrainingTask
     from dcdnas.core.yaml_lines import read_yaml

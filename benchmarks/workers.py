@@ -1,7 +1,8 @@
-"""One process against two workers of Ray Train: test accuracy of the same recipe over three seeds, BatchNorm training as usual.
+"""Compares one process with two workers of Ray Train: test accuracy with the same recipe over three seeds.
 
-Two workers normalise halves of each batch and vary them by other draws, so the trainings are others; their accuracies should
-not be. A small network with an ODConv layer, 7,200 images that ship, four epochs.
+Two workers normalise the halves of each batch separately and augment them with other random numbers, so the trainings differ, but
+their accuracies should agree. The trainings are those of a small network with an ODConv layer on 7,200 images that ship, for four
+epochs.
 
     python benchmarks/workers.py
 """
@@ -36,7 +37,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> None:
-    """Prints a line for one process and one for two workers."""
+    """Prints a line for one process, and a line for two workers."""
     torch.set_num_threads(1)
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, seeds {SEEDS}")
     images = load("fashion-mini")
@@ -51,7 +52,7 @@ def main() -> None:
         mean, spread = statistics.mean(reached), statistics.stdev(reached)
         each = ", ".join(f"{100 * value:.1f}" for value in reached)
         said = f"{100 * mean:.1f} ± {100 * spread:.1f} % ({each}), {seconds:.0f} s, load {os.getloadavg()[0]:.0f}"
-        print(f"{workers} at once: {said}", flush=True)
+        print(f"{'one process' if workers == 1 else f'{workers} workers'}: {said}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""How the networks that a search evaluated on a benchmark table are judged, by trainings that the search does not see.
+"""Judges the networks that a search evaluated on a benchmark table by trainings that the search does not see.
 
-- b: true accuracy of the network that is believed best within the budget, in per cent, as a search believes it that chooses whom
-  to confirm. True is the mean of all its trainings; where a table has two, the training that the search did not see, since the
-  other one's luck is a part of why it is believed best;
-- U: the area between two staircases over the logarithm of cost (cheapest network to budget), accuracy from chance to 1: of all
-  networks that were evaluated, by the means of their trainings, and of the static ladder;
-- V: the hypervolume of the networks that were evaluated, in the same box.
+- b: true accuracy in per cent of the network within the budget that the search believes to be the best, in the same way as a
+  search chooses the networks to confirm. The true accuracy is the mean of all its trainings. Where a table has two trainings, it
+  is that of the training that the search did not see, because luck in the other one contributes to the belief;
+- U: the area between two staircases over the logarithm of cost (from the cheapest network to the budget) and accuracy (from
+  chance to 1), counted where the first is above the second: that of all evaluated networks, by the means of their trainings, and
+  that of the static ladder;
+- V: the hypervolume of the evaluated networks in the same box.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from dcdnas.tasks import of_classes
 
 DIGITS = {"b": 2, "U": 3, "V": 3}
 CHANCE = 0.1
-"""Of ten classes."""
+"""Accuracy of guessing among ten classes."""
 
 BUDGETS = {"nas-bench-macro": ("40MFLOPs", "60MFLOPs", "none"), "dynconv-fmnist": ("0.25MFLOPs", "none")}
 GOALS = Goals(of_classes(10)[:1], ("flops",))
@@ -41,13 +42,13 @@ GOALS = Goals(of_classes(10)[:1], ("flops",))
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the networks of one table are measured against.
+    """Judges the networks of one table.
 
     Args:
-        table: with their trainings.
-        ladder: cost and true accuracy of its uniform static networks, from the cheapest on, which is the cheapest of all.
-        dearest: cost of its dearest network.
-        unseen: whether b is of the trainings alone that a search did not see.
+        table: benchmark table with the trainings.
+        ladder: cost and true accuracy of the table's uniform static networks; the first one is the cheapest network of all.
+        dearest: cost of the table's most expensive network.
+        unseen: whether b uses only the training that a search did not see.
     """
 
     table: Table
@@ -66,7 +67,7 @@ class Yardstick:
         return self.judge([t.cost["flops"] for t in trials], readings, seen, most, self.believed(trials))
 
     def believed(self, trials: Sequence[Trial]) -> list[float]:
-        """How good a search believes the networks of finished trials to be; more is better."""
+        """A search's estimates of the quality of the networks of finished trials; higher is better."""
         found: list[float] = smoothed(Search(load_space(self.table.NAME), (), GOALS), trials).tolist()
         return found
 
@@ -81,11 +82,11 @@ class Yardstick:
         """b, U and V of networks in the order of their evaluation.
 
         Args:
-            costs: multiply-adds.
-            readings: all trainings of each.
-            seen: the training of each that was seen.
+            costs: multiply-adds of each network.
+            readings: accuracies of all trainings of each network.
+            seen: accuracy of the training that the search saw of each network.
             most: multiply-adds that the budget allows.
-            believed: how good each is believed to be; what was seen when empty.
+            believed: estimated quality of each network; if empty, `seen` is used.
         """
         if not costs:
             return {"b": 100 * CHANCE, "U": 0.0, "V": 0.0}
@@ -112,7 +113,7 @@ class Yardstick:
     def staircase(
         self, points: Sequence[tuple[float, float]], most: float, steps: int = 4000
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """The best accuracy at or below each of many costs, evenly spread in their logarithm; chance where there is none."""
+        """Best accuracy at or below each of `steps` costs, evenly spaced in their logarithm; chance if there is none."""
         cheapest = self.ladder[0][0]
         at = cheapest * (most / cheapest) ** ((np.arange(steps) + 0.5) / steps)
         cost, accuracy = (np.array(column) for column in zip(*sorted(points), strict=True))
@@ -122,7 +123,7 @@ class Yardstick:
 
 
 def yardstick(table: Table) -> Yardstick:
-    """What a table's networks are measured against: its own static networks and prices."""
+    """Builds the yardstick of a table from its own static networks and prices."""
     space = load_space(table.NAME)
     static = [priced(space, outcome) for outcome in space.uniform_static()]
     ladder = sorted((p.cost["flops"], statistics.fmean(table.readings(p.architecture))) for p in static)
@@ -131,13 +132,13 @@ def yardstick(table: Table) -> Yardstick:
 
 @cache
 def extent(benchmark: str) -> tuple[float, float]:
-    """Multiply-adds of the cheapest and of the dearest network."""
+    """Multiply-adds of the cheapest and of the most expensive network of a benchmark table."""
     costs = outcomes_of(load_space(benchmark))[1]
     return min(costs), max(costs)
 
 
 def outcomes_of(space: SearchSpace) -> tuple[list[Decisions], list[float]]:
-    """Every outcome of a space that has few, and its multiply-adds."""
+    """Every outcome of a space small enough to be enumerated, and its multiply-adds."""
     found = {}
     for options in product(*(d.options for d in space.decisions)):
         wanted = dict(zip((d.name for d in space.decisions), options, strict=True))

@@ -1,25 +1,27 @@
-"""How well scores of untrained networks rank those of a benchmark table, beside what is known for nothing: their prices.
+"""Measures how well zero-cost scores of untrained networks rank the networks of a benchmark table, compared with their prices.
 
     dcdnas data fetch nas-bench-macro
     python benchmarks/zero_cost.py -d cifar10:DIR [--networks 100] [--results FILE] [--show]
     python benchmarks/zero_cost.py --benchmark dynconv-fmnist
 
-Scores of a network at its fresh weights, on one batch of 64 training images; higher is said to be better:
+The scores are computed with newly initialised weights on one batch of 64 training images; according to their papers, higher is
+better:
 - `grad-norm`: the sum of the gradients' norms over the parameters (Abdelfattah et al., ICLR 2021);
-- `synflow`: the sum of |weight * gradient| with all weights made positive, on an image of ones, norms left out (Tanaka et al.,
-  NeurIPS 2020);
+- `synflow`: the sum of |weight * gradient| with all weights made positive, on an image of ones, without normalisation layers
+  (Tanaka et al., NeurIPS 2020);
 - `nwot`: the log-determinant of the agreement of the images' ReLU codes (Mellor et al., ICML 2021);
-- `swap`: how many different patterns the images make in the ReLUs, each pattern one unit's signs over all images (Peng et al.,
-  ICLR 2024).
-Beside them, where the table has short trainings, `short training`: the loss of one of an epoch.
+- `swap`: the number of different activation patterns of the ReLUs, where a pattern is one unit's signs over all images (Peng et
+  al., ICLR 2024).
+If the table has short trainings, they are compared with `short training`, the loss after a training of one epoch.
 
-True is the mean accuracy of a network's trainings. Where the table has two it is each in its turn, and the short training is that
-of the other seed, so that no noise is shared; printed is the mean of both turns. Networks are drawn at random, each with the same
-chance. Printed are Kendall's tau, over all pairs and over those whose multiply-adds differ by at most a tenth (*like cost*), the
-difference of the first to the tau of the multiply-adds, all with 95 % bootstrap intervals over the networks; the regret of the
-best of the ten networks that rank highest, in points of accuracy; and the seconds of the processor. Those of an epoch come from
-two steps after one to warm up, of each of the first ten networks. Results go to `zero_cost-BENCHMARK.jsonl` beside this file, a
-line a network: what is there is not scored again.
+The true accuracy is the mean of a network's trainings. If the table has two trainings, each serves as the true accuracy in turn,
+beside the short training of the other seed, so that both do not share noise; the results are means of both turns. Networks are
+drawn at random with equal probabilities. The output gives Kendall's tau over all pairs and over pairs whose multiply-adds differ
+by at most a tenth (*similar cost*), the difference of the first tau to that of the multiply-adds, all with 95 % bootstrap
+intervals over the networks; the regret of the best among the ten highest-ranked networks, in points of accuracy; and the
+processor seconds. The seconds of an epoch are extrapolated from two steps after a warm-up step, for each of the first ten
+networks. Results are stored in `zero_cost-BENCHMARK.jsonl` beside this file, one line per network, and a network whose scores are
+there is not scored again.
 """
 
 from __future__ import annotations
@@ -58,18 +60,18 @@ Score = Callable[[Network, Tensor, Tensor], float]
 
 
 def grad_norm(network: Network, x: Tensor, labels: Tensor) -> float:
-    """The sum of the parameters' gradient norms."""
+    """Sum of the parameters' gradient norms."""
     network.train()
     F.cross_entropy(network(x), labels).backward()
     return sum(float(p.grad.norm()) for p in network.parameters() if p.grad is not None)
 
 
 def synflow(network: Network, x: Tensor, labels: Tensor) -> float:
-    """The logarithm of the flow from an image of ones to the scores, through positive weights and no norms."""
+    """Logarithm of the synaptic flow from an image of ones, with positive weights and without normalisation layers."""
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             network.set_submodule(name, nn.Identity())
-        elif isinstance(module, nn.ReLU6):  # what flows is far above 6
+        elif isinstance(module, nn.ReLU6):  # the values are far above 6
             network.set_submodule(name, nn.ReLU())
     network.double().eval()
     with torch.no_grad():
@@ -81,7 +83,7 @@ def synflow(network: Network, x: Tensor, labels: Tensor) -> float:
 
 
 def nwot(network: Network, x: Tensor, labels: Tensor) -> float:
-    """The log-determinant of how often two images agree in a unit's sign."""
+    """Log-determinant of the matrix that counts the units in whose sign two images agree."""
     agree = torch.zeros(len(x), len(x), dtype=torch.double)
     for code in codes(network, x):
         signs = code.double()
@@ -90,13 +92,13 @@ def nwot(network: Network, x: Tensor, labels: Tensor) -> float:
 
 
 def swap(network: Network, x: Tensor, labels: Tensor) -> float:
-    """How many different columns of signs there are, over all units of the network."""
+    """Number of different sign patterns over the images, among all units of the network."""
     columns = np.concatenate([np.packbits(code.numpy(), axis=0).T for code in codes(network, x)])
     return float(len(np.unique(np.ascontiguousarray(columns).view(f"V{columns.shape[1]}"))))
 
 
 def codes(network: Network, x: Tensor) -> list[Tensor]:
-    """The signs (N, units) behind each rectifier."""
+    """Signs (N, units) after each ReLU."""
     found: list[Tensor] = []
     network.train()
 
@@ -115,14 +117,14 @@ SCORES: dict[str, Score] = {"grad-norm": grad_norm, "synflow": synflow, "nwot": 
 
 
 def main() -> None:
-    """Scores what is missing, and prints the table."""
+    """Scores the networks without results, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="nas-bench-macro", choices=list(BUDGETS))
-    parser.add_argument("-d", "--data", help="images that the networks take, like cifar10:DIR; those of the space when left out")
-    parser.add_argument("--networks", type=int, help="how many; 100 of NAS-Bench-Macro, all others when left out")
-    parser.add_argument("--table", help="file of the benchmark; the fetched one when left out")
+    parser.add_argument("-d", "--data", help="images for the scores, e.g. cifar10:DIR; default: those of the space")
+    parser.add_argument("--networks", type=int, help="number of networks; default: 100 of NAS-Bench-Macro, all of another table")
+    parser.add_argument("--table", help="file of the benchmark table; default: the fetched or shipped one")
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--show", action="store_true", help="score nothing, print what there is")
+    parser.add_argument("--show", action="store_true", help="score nothing, only print the results so far")
     given = parser.parse_args()
     torch.set_num_threads(1)
     path = given.results or results_of(given.benchmark)
@@ -132,12 +134,12 @@ def main() -> None:
 
 
 def results_of(benchmark: str) -> Path:
-    """Where the scores of a table's networks are written down."""
+    """The file with the scores of a table's networks."""
     return Path(__file__).with_name(f"zero_cost-{benchmark}.jsonl")
 
 
 def score_missing(path: Path, given: argparse.Namespace) -> None:
-    """Scores the networks that are not in the results, and writes each down."""
+    """Scores the networks that are not in the results, and appends each to the file."""
     table, space = tables[given.benchmark](given.table), load_space(given.benchmark)
     images = load(given.data or space.proxy.data)
     there = {row["network"] for row in rows_of(path)}
@@ -152,7 +154,7 @@ def score_missing(path: Path, given: argparse.Namespace) -> None:
 
 
 def networks_of(benchmark: str, count: int) -> dict[str, Priced]:
-    """Different networks by their identities, each with the same chance."""
+    """Draws different networks with equal probabilities; returns them by identity."""
     found: dict[str, Priced] = {}
     for drawn in draws_within(load_space(benchmark), (), random.Random(SEED), chances="networks"):
         found.setdefault(identity(drawn.architecture), drawn)
@@ -162,7 +164,7 @@ def networks_of(benchmark: str, count: int) -> dict[str, Priced]:
 
 
 def truth(table: Table, architecture: Architecture) -> dict[str, list[float]]:
-    """What a score is to rank by; and the short training of another seed for each, where there is one; higher is better."""
+    """The true accuracies, and beside each the negated loss of the other seed's short training if there is one."""
     readings = table.readings(architecture)
     if not table.scan:
         return {"true": [statistics.fmean(readings)]}
@@ -171,7 +173,7 @@ def truth(table: Table, architecture: Architecture) -> dict[str, list[float]]:
 
 
 def scored(architecture: Architecture, images: Images, timed: bool) -> dict[str, Any]:
-    """Each score, and the seconds of the processor that it took; where that is wanted those of an epoch, too."""
+    """Computes each score and its processor seconds, and with `timed` the seconds of a training epoch."""
     row: dict[str, Any] = {"seconds": {}}
     x, labels = batch(images, IMAGES)
     for name, score in SCORES.items():
@@ -186,13 +188,13 @@ def scored(architecture: Architecture, images: Images, timed: bool) -> dict[str,
 
 
 def batch(images: Images, count: int) -> tuple[Tensor, Tensor]:
-    """Images that are drawn once, and their labels."""
+    """A fixed random batch of normalised images, and its labels."""
     chosen = torch.tensor(random.Random(SEED).sample(range(len(images)), count))
     return normalised(images.pixels[chosen], images.mean, images.std), images.labels[chosen]
 
 
 def step_seconds(network: Network, x: Tensor, labels: Tensor) -> float:
-    """What a step of a training takes, without what loads and changes the images."""
+    """Processor seconds of a training step, without loading and augmentation."""
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     begun = 0.0
@@ -206,12 +208,12 @@ def step_seconds(network: Network, x: Tensor, labels: Tensor) -> float:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The results."""
+    """The lines of the results file; none if it does not exist."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:
-    """A table: how each score ranks the networks."""
+    """Prints the table of how well each score ranks the networks."""
     true = 100 * np.array([row["true"] for row in rows])
     costs = np.array([row["flops"] for row in rows], float)
     mean = true.mean(1)
@@ -232,17 +234,19 @@ def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:
     ten = [best.max() - rng.choice(best, TOP, replace=False).max() for best in true.T for _ in range(5 * DRAWS)]
     print(f"| ten at random | 0 | | 0 | {statistics.fmean(ten):.2f} | |")
     epochs = [row["seconds"][SHORT] for row in rows if SHORT in row["seconds"]]
-    print(f"\nAn epoch: {min(epochs):.3g} to {max(epochs):.3g} s, {statistics.fmean(epochs):.3g} on average of {len(epochs)}.")
+    print(
+        f"\nAn epoch takes {min(epochs):.3g} to {max(epochs):.3g} s, on average {statistics.fmean(epochs):.3g}, n {len(epochs)}."
+    )
 
 
 def columns(rows: Sequence[dict[str, Any]], name: str, true: Numbers) -> Numbers:
-    """What ranks, (networks, truths): the same for all truths, but for short trainings."""
+    """The values that rank (networks, truths); all columns are equal, except for short trainings."""
     values = np.array([row[name] for row in rows], float)
     return values if values.ndim == 2 else np.repeat(values[:, None], true.shape[1], 1)
 
 
 def ranks(rows: Sequence[dict[str, Any]], name: str, true: Numbers, costs: Numbers) -> Numbers:
-    """Kendall's tau over all pairs and over those of like cost: (1 + resamplings, 2), of all networks first."""
+    """Kendall's tau over all pairs and over those of similar cost, (1 + resamplings, 2); the first row is of all networks."""
     values, rng = columns(rows, name, true), np.random.default_rng(SEED)
 
     def taus(chosen: NDArray[np.int64]) -> list[float]:
@@ -253,7 +257,7 @@ def ranks(rows: Sequence[dict[str, Any]], name: str, true: Numbers, costs: Numbe
 
 
 def cell(values: Numbers) -> str:
-    """The first value with the 95 % interval of the others."""
+    """The first value, with the 95 % interval of the resampled others."""
     low, high = np.quantile(values[1:], [0.025, 0.975])
     return f"{values[0]:+.2f} [{low:+.2f}, {high:+.2f}]"
 

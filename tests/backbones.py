@@ -1,4 +1,4 @@
-"""A small architecture of each backbone, for the tests that run over the folder."""
+"""A small architecture of each backbone, for tests that run over all backbones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small(network: str, **given: Any) -> Architecture:
-    """Two stages of two blocks on 12x12 pixels."""
+    """An architecture of two stages with two blocks each, for 12x12 pixels."""
     settings = {"channels": (8, 16), "depth": 2, "strides": (1, 2), "stem_channels": 8, **SMALL[network], **given}
     return Architecture(network, settings, {}, (3, 12, 12), 5)
 
 
 def dense(network: str, **given: Any) -> Architecture:
-    """The same with a decoder of 16 channels."""
+    """The architecture of `small` with a decoder of 16 channels."""
     return replace(small(network, **{"decoder_channels": 16, **given}), head="decoder")

@@ -1,4 +1,4 @@
-"""What an architecture builds, seen from outside: shapes of its state, its input, and its output with weights made from names."""
+"""Compares built networks: their inputs, the shapes of their states, and their outputs with weights derived from names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dcdnas.core.architecture import Architecture
 from dcdnas.networks import Network, build_network, class_of, slots_of
 
 GAIN = 1.0
-"""Of the weights: small enough that no stack of dynamic layers, whose kernels grow with their inputs, overflows."""
+"""Scale of the weights: small enough that stacked dynamic layers, whose kernels grow with their inputs, do not overflow."""
 
 
 class Built(NamedTuple):
-    """A network as a stranger can compare it."""
+    """A built network, with what can be compared without knowledge of its architecture."""
 
     input: tuple[int, ...]
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
@@ -31,7 +31,7 @@ def built(architecture: Architecture) -> Built:
 
 
 def compared(network: Network) -> dict[str, str]:
-    """The names of the network's state, each with that of the slot under which networks are compared."""
+    """Names of the network's state dict -> the names under which networks are compared."""
     slots = slots_of(network.architecture)
     names = class_of(network.architecture).names_compared(slots)
     found = {name: next((s.name for s in slots if name.startswith(f"{s.name}.")), "") for name in network.state_dict()}
@@ -40,7 +40,7 @@ def compared(network: Network) -> dict[str, str]:
 
 @torch.no_grad()
 def answer(network: Network, input: tuple[int, ...]) -> Tensor:
-    """(2, classes) in float64, every parameter and buffer filled with numbers that its name and shape alone decide."""
+    """Output (2, classes) in float64, with every parameter and buffer filled with numbers derived from its name and shape."""
     network, names = network.double(), compared(network)
     for name, tensor in network.state_dict().items():
         seed = int.from_bytes(hashlib.sha256(names[name].encode()).digest()[:4], "big")
@@ -50,12 +50,12 @@ def answer(network: Network, input: tuple[int, ...]) -> Tensor:
             tensor.copy_(0.5 + drawn if tensor.dim() < 2 else (2 * drawn - 1) * (GAIN / fan) ** 0.5)
     x = torch.rand((2, *input), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y: Tensor = network(x)
-    assert y.isfinite().all(), "numbers that overflow compare nothing"
+    assert y.isfinite().all(), "outputs that overflow cannot be compared"
     return y
 
 
 def same(a: Built, b: Built) -> bool:
-    """Whether two networks take the same input, have the same state, and compute the same with equal weights."""
+    """Whether two networks have the same input, the same state shapes, and the same output with equal weights."""
     if (a.input, a.shapes) != (b.input, b.shapes):
         return False
     return torch.allclose(answer(a.network, a.input), answer(b.network, b.input), rtol=1e-9, atol=1e-12)

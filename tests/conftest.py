@@ -1,4 +1,4 @@
-"""Settings of every test: one thread, so that timings and results do not depend on the machine's cores."""
+"""Settings of all tests, such as one thread, so that timings and results do not depend on the number of cores."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from hypothesis import settings
 
 torch.set_num_threads(1)
 
-settings.register_profile("all", deadline=None)  # a busy machine is no failure; pytest-timeout catches what hangs
+settings.register_profile("all", deadline=None)  # a slow machine is not a failure; pytest-timeout catches hangs
 settings.register_profile("quick", deadline=None, max_examples=10)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fewer examples of each property where slow tests are left out."""
+    """Use fewer examples of each property when slow tests are deselected."""
     settings.load_profile("quick" if "not slow" in (config.option.markexpr or "") else "all")
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from going through the imported packages and the collected tests again and again."""
+    """Exclude the imported packages and the collected tests from further garbage collections."""
     gc.freeze()
 
 
-os.environ["RAY_AUTH_MODE"] = "disabled"  # a process reads it once, so every Ray that a test starts must find the same
+os.environ["RAY_AUTH_MODE"] = "disabled"  # read once per process, so it must be the same for every Ray cluster of a test
 
-os.environ["DCDNAS_CACHE"] = tempfile.mkdtemp(prefix="dcdnas-tests-")  # prices that no earlier run has left
+os.environ["DCDNAS_CACHE"] = tempfile.mkdtemp(prefix="dcdnas-tests-")  # without prices cached by earlier runs
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would all that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs, also by child processes

@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md, and how a test adds one to its folder of entries."""
+"""The examples of CONTRIBUTING.md, and a context manager that adds one to a catalogue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPERATOR, METRIC, NETWORK, SAMPLER, SOURCE, TASK, TRACKER = re.findall(r"```pyth
 
 @contextmanager
 def added(catalogue: Catalogue[Any], name: str, code: str, folder: Path) -> Iterator[Any]:
-    """The entry that `code` adds by being written into the catalogue's folder, and by nothing else."""
+    """Yields the entry that the file with `code` adds to a catalogue, as if the file were in the catalogue's folder."""
     path = folder / f"{name}.py"
     path.write_text(code, encoding="utf-8")
     package = sys.modules[f"dcdnas.{catalogue.folder}"]

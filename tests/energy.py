@@ -1,4 +1,4 @@
-"""A cost metric from outside the package whose values are fractions: joules, a few nanojoules a multiply-add."""
+"""A cost metric from outside the package with fractional values: joules, with a few nanojoules per multiply-add."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ JOULES = Scale(((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ")), {"": 1.0}, cased=True)
 NOTATION = Notation("energy", "Energy", JOULES, number="float")
 
 EACH = 3.1e-9
-"""Joules of a multiply-add."""
+"""Joules per multiply-add."""
 
 
 def joules(module: nn.Module, shape: tuple[int, ...]) -> float:
-    """Of a forward pass."""
+    """Joules of a module's forward pass."""
     return EACH * metrics["flops"].measure(module, shape)
 
 
 def slot_joules(slot: Slot, choice: LayerChoice) -> float | None:
-    """The same of a slot."""
+    """Joules of a slot; None where the number of multiply-adds is unknown."""
     found = metrics["flops"].of_slot(slot, choice)
     return None if found is None else EACH * found
 
@@ -37,14 +37,14 @@ ENERGY = Metric(NOTATION, "joules of a forward pass", joules, of_slot=slot_joule
 
 
 def forget_prices() -> None:
-    """Another test's metric of this name had others."""
+    """Clears all caches of prices, which may hold those of another test's metric with this name."""
     for memory in (_price._kinds, _price._known, CATALOGUE.places, CATALOGUE._rows, CATALOGUE._rows_at, place_costs):
         memory.cache_clear()
 
 
 @contextmanager
 def energy_known(metric: Metric = ENERGY) -> Iterator[Metric]:
-    """Within it, the metric is one of those that there are."""
+    """Registers the metric within the block."""
     metrics.add("energy", metric)
     forget_prices()
     try:

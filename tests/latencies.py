@@ -1,4 +1,4 @@
-"""Latencies for tests: arithmetic instead of a clock, so that no test depends on the machine."""
+"""Latencies for tests: computed by arithmetic instead of measured, so that no test depends on the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcdnas.cost.latency.timing import Timing
 
 
 def arithmetic(place: Place) -> Timing:
-    """Five nanoseconds a pixel and channel that comes in, more for what is dynamic and for an activation."""
+    """Five nanoseconds per input pixel and channel, plus terms for the output channels, the operator and an activation."""
     slot, choice = place
     g = slot.geometry
     value = 5 * g.in_channels * g.height * g.width + 10 * g.out_channels * g.kernel_size**2 + 7 * bool(slot.activation)
@@ -26,22 +26,22 @@ def arithmetic(place: Place) -> Timing:
 
 
 def pretended(device: Device | None = None, factor: float = 1.25) -> LatencyTable:
-    """A table that knows every place by arithmetic."""
+    """A latency table in which `arithmetic` gives the time of every place."""
     return LatencyTable(device or this_device(), {}, Correction(factor, 100.0), "the test's table", arithmetic)
 
 
 class PretendedTimes:
-    """Stands in for `timings`: every call costs what its module's parameters say.
+    """Replaces `timings`: a module's time is a function of its number of parameters.
 
     Args:
-        factor: by which a network takes longer than its slots.
+        factor: factor by which a network takes longer than its slots.
     """
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor, self.calls = factor, 0
 
     def __call__(self, parts: Sequence[Part], device: Device, blocks: int) -> list[Timing]:
-        """A nanosecond a parameter, and one more."""
+        """Timings of 100 ns plus one nanosecond per parameter (of a network, times `factor`), with quartiles 1 ns apart."""
         self.calls += len(parts)
         return [Timing(self._of(part.module), 1) for part in parts]
 
@@ -52,7 +52,7 @@ class PretendedTimes:
 
 @contextmanager
 def pretended_times(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedTimes]:
-    """Within it, pretended measurements and an empty cache."""
+    """Provides simulated measurements and an empty cache within the block."""
     monkeypatch.setenv("DCDNAS_CACHE", str(cache))
     pretending = PretendedTimes(1.5)
     monkeypatch.setattr(measuring, "timings", pretending)

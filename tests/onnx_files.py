@@ -1,4 +1,4 @@
-"""Exported ONNX files, run and compared with their networks."""
+"""Runs exported ONNX files, and compares them with their networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def check_computes_the_same(path: Path, network: nn.Module, shape: tuple[int, ...], batches: tuple[int, ...]) -> None:
-    """An ONNX file gives what a network gives, for random images (N, *shape) of each batch size; skips without onnxruntime."""
+    """Asserts that an ONNX file and a network agree on random (N, *shape) images per batch size; skips without onnxruntime."""
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Tasks of one's own for tests: they judge networks by their size, at once, and break whichever rule a test wants broken."""
+"""Custom tasks for tests, which judge networks by their size without training; tests derive tasks that break a rule."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Auc(Sized):
 
 
 class Sized:
-    """Values that get better with the network's parameters and the epochs, and differ a little from seed to seed."""
+    """Values improve with the network's number of parameters and with the epochs, and vary a little between seeds."""
 
     objectives: tuple[Objective, ...] = (Objective("rmse", "minimize", worst=2.0, best=0.0, unit="px"),)
 
     def evaluate(self, network: nn.Module, *, epochs: int, seed: int, report: Report) -> Mapping[str, float]:
-        """Reports every epoch."""
+        """Reports values after every epoch; returns the last ones."""
         size = sum(p.numel() for p in network.parameters())
         luck = random.Random(seed).gauss(0, 0.01)
         values: dict[str, float] = {}

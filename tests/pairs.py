@@ -1,4 +1,4 @@
-"""Every backbone with every operator, for tests that run over both folders."""
+"""Pairs of a backbone and an operator, for tests that run over both folders."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dcdnas.operators import operators
 PAIRS = tuple(product(networks, operators))
 
 ENOUGH = [(network, operator) for network, operator in PAIRS if network == "mobilenetv2" or operator == "dcd"]
-"""Each operator in one backbone, and one operator in each."""
+"""Each operator in one backbone, and one operator in each backbone."""
 
 FEW = [("mobilenetv2", "odconv"), ("mobilenetv3", "static"), ("resnet", "dcd"), ("shufflenetv2", "ddf")]
-"""For what is of neither by itself."""
+"""A few pairs, for properties that depend neither on the backbone nor on the operator."""
 
 
 def each_network_with_each_operator(quick: list[tuple[str, str]]) -> pytest.MarkDecorator:
-    """Gives a test every `network` with every `operator`; all but the quick ones are slow."""
+    """Parametrises a test with every pair of `network` and `operator`; pairs that are not in `quick` are marked slow."""
     pairs = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in quick)) for pair in PAIRS]
     return pytest.mark.parametrize(("network", "operator"), pairs)

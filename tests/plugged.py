@@ -1,4 +1,4 @@
-"""Plugins of a test: forgotten as a new process begins, and packages that are installed for the test alone."""
+"""Plugins in tests: unloads them, as in a new process, and simulates installed packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcdnas.cost._kept import outside as file_of_operator
 
 
 def forget() -> None:
-    """Unloads everything from outside the package."""
+    """Unloads all plugins and entries of other packages."""
     offered = {(p.kind, p.name) for p in plugins._KNOWN.values()} | set(plugins._RECORDED)
     for kind, place in plugins._PLACES.items():
         offered |= {(kind, name) for name in installed.installed(place.group, kind)}
@@ -35,7 +35,7 @@ def forget() -> None:
 
 @contextmanager
 def forgotten() -> Iterator[None]:
-    """Nothing from outside is known before, and nothing after."""
+    """Unloads all plugins before and after the block."""
     forget()
     try:
         yield
@@ -47,14 +47,14 @@ def forgotten() -> Iterator[None]:
 def package(
     folder: Path, name: str, version: str, points: dict[str, dict[str, str]], code: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """An installed package.
+    """Simulates an installed package within the block.
 
     Args:
-        folder: that it is installed into.
-        name: of the distribution.
-        version: of the distribution.
-        points: group to name to where the entry is, e.g. ``{"operators": {"gate": "own_gate:Gate"}}``.
-        code: module to its text.
+        folder: folder into which the package is installed.
+        name: name of the distribution.
+        version: version of the distribution.
+        points: group -> name -> entry point, e.g. ``{"operators": {"gate": "own_gate:Gate"}}``.
+        code: module -> its text.
     """
     about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     about.mkdir(parents=True)

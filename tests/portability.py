@@ -1,7 +1,7 @@
-"""What every operator and network keeps when it is exported, compiled, copied or spread over processes: the same outputs.
+"""Checks that operators and networks give the same outputs after being exported, compiled, copied or distributed.
 
-Each property is a function of a module in eval mode and the shape (C, H, W) of its input; it returns the largest relative
-errors at batch 1 and 8, or raises. `benchmarks/portability.py` prints them all as the table of docs/portability.md.
+Each property is a function of a module in eval mode and the shape (C, H, W) of its input; it returns the largest relative errors
+at batch 1 and 8, or raises. `benchmarks/portability.py` prints all of them as the table of docs/portability.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ needs_compiler = pytest.mark.skipif(
 
 BATCHES = (1, 8)
 ALLOWED: Mapping[str, float] = {"copy": 0.0, "pickle": 0.0, "bf16": 0.1}
-"""Largest relative error of a property; of the others `EXACT`."""
+"""Property -> allowed relative error; `EXACT` for all other properties."""
 EXACT = 1e-4
 
 Errors = tuple[float, float]
@@ -51,7 +51,7 @@ VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "odconv n=4": ("odconv", {"num_kernels": 4}),
     "ddf add": ("ddf", {"kernel_combine": "add"}),
 }
-"""Name of each case, its operator and settings: every operator of the folder with its defaults, and some more."""
+"""Name of each variant -> its operator and settings: every operator of the folder with its defaults, and some others."""
 
 GEOMETRIES = {
     "3x3": place(8, 8, 3, 2),
@@ -61,7 +61,7 @@ GEOMETRIES = {
 
 
 def operator_cases() -> dict[str, tuple[str, str]]:
-    """Each variant at each of the geometries that it takes: ``odconv n=4 at 3x3`` and so on."""
+    """Each variant at each of the geometries that it supports, by names such as ``odconv n=4 at 3x3``."""
     found = {}
     for variant, (name, settings) in VARIANTS.items():
         for where, geometry in GEOMETRIES.items():
@@ -71,7 +71,7 @@ def operator_cases() -> dict[str, tuple[str, str]]:
 
 
 def operator_at(variant: str, where: str) -> tuple[Operator, Shape]:
-    """A random operator in eval mode, and the shape of its input."""
+    """An operator with random parameters in eval mode, and the shape of its input."""
     name, settings = VARIANTS[variant]
     geometry = GEOMETRIES[where]
     operator = make(operators[name], geometry, **settings).float()
@@ -86,13 +86,13 @@ SMALL: Mapping[str, dict[str, Any]] = {
     "resnet": {"stem": "small", "se": 0.25},
     "shufflenetv2": {"stem": "small", "head_channels": 24},
 }
-"""Settings of each backbone's small network."""
+"""Settings of the small network of each backbone."""
 
 INPUT: Shape = (3, 12, 12)
 
 
 def network_of(network: str, *variants: str) -> nn.Module:
-    """A small random network in eval mode whose slots take turns at the variants, each where it fits."""
+    """A small network with random parameters in eval mode; its slots cycle through the variants that fit."""
     settings = {"channels": (8, 16), "depth": (1, 2), "strides": (1, 2), "stem_channels": 8, **SMALL[network]}
     bare = Architecture(network, networks[network].complete(settings), {}, INPUT, 5)
     layers: dict[str, LayerChoice] = {}
@@ -111,7 +111,7 @@ def network_of(network: str, *variants: str) -> nn.Module:
 
 
 def awake(network: Any) -> nn.Module:
-    """A network in eval mode with random parameters and statistics, so that no branch is silent."""
+    """Gives a network random parameters and statistics, so that every branch affects the output; in eval mode."""
     network.anneal(0.5)
     return randomise(network).eval()  # type: ignore[no-any-return]
 
@@ -121,7 +121,7 @@ def images(shape: Shape, batch: int, seed: int = 1) -> Tensor:
 
 
 def difference(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest expected value."""
+    """Largest difference, relative to the largest expected value."""
     assert found.shape == expected.shape, f"{tuple(found.shape)} instead of {tuple(expected.shape)}"
     assert found.isfinite().all(), "not finite"
     scale = expected.abs().max().clamp_min(1e-12)
@@ -129,14 +129,14 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 
 def at_batches(run: Callable[[Tensor], Tensor], module: nn.Module, shape: Shape) -> Errors:
-    """How far `run` is from the module, at each of the batch sizes."""
+    """Errors of `run` against the module at each of the batch sizes."""
     with torch.no_grad():
         found = [difference(run(x), module(x)) for x in (images(shape, batch) for batch in BATCHES)]
     return found[0], found[1]
 
 
 def to_export(module: nn.Module) -> nn.Module:
-    """A copy whose operators run their portable forms."""
+    """A copy whose operators execute their portable forms."""
     copied = copy.deepcopy(module)
     for part in copied.modules():
         if isinstance(part, Operator):
@@ -145,7 +145,7 @@ def to_export(module: nn.Module) -> nn.Module:
 
 
 def deployed(module: Any) -> nn.Module:
-    """What is shipped: a network's deployed copy; an operator's, with what depends on parameters alone computed."""
+    """A deployed copy of a network or operator, in which everything that depends only on parameters is precomputed."""
     if not isinstance(module, Operator):
         return module.deploy()  # type: ignore[no-any-return]
     copied = copy.deepcopy(module)
@@ -155,7 +155,7 @@ def deployed(module: Any) -> nn.Module:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' chatter about their own insides."""
+    """Suppresses the exporters' logs, warnings and prints within the block."""
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -166,13 +166,13 @@ def quiet() -> Iterator[None]:
 
 
 def traced(module: nn.Module, shape: Shape) -> Any:
-    """The module's deployed copy as a program for a batch of any size."""
+    """The module's deployed copy as an exported program for any batch size."""
     dynamic = ({0: torch.export.Dim("batch", min=1)},)
     return torch.export.export(to_export(deployed(module)), (images(shape, 2),), dynamic_shapes=dynamic)
 
 
 def pt2(module: nn.Module, shape: Shape) -> Errors:
-    """Exported with a batch of any size, written, read again."""
+    """Exports for any batch size, writes the program, and reads it again."""
     file = io.BytesIO()
     with quiet():
         torch.export.save(traced(module, shape), file)
@@ -182,7 +182,7 @@ def pt2(module: nn.Module, shape: Shape) -> Errors:
 
 
 def onnx(module: nn.Module, shape: Shape) -> Errors:
-    """The same as an ONNX model, run by onnxruntime."""
+    """Exports to ONNX for any batch size, and runs the model in onnxruntime."""
     import onnxruntime
 
     file = io.BytesIO()
@@ -196,19 +196,19 @@ def onnx(module: nn.Module, shape: Shape) -> Errors:
 
 
 def compiled(module: nn.Module, shape: Shape, backend: str = "inductor") -> Errors:
-    """`torch.compile` without a graph break, once for batches of any size from 2 on, and once for one image."""
+    """Compiles without graph breaks: one program for all batch sizes from 2 on, and one for a single image."""
     torch._dynamo.reset()
     with quiet():
         program = torch.compile(copy.deepcopy(module), fullgraph=True, dynamic=True, backend=backend)
         with torch.no_grad():
             x = images(shape, 5)
-            torch._dynamo.mark_dynamic(x, 0)  # raises where the program would be for this batch size only
+            torch._dynamo.mark_dynamic(x, 0)  # raises if the program is for this batch size only
             program(x)
         return at_batches(program, module, shape)
 
 
 def compiled_training(module: nn.Module, shape: Shape, backend: str = "inductor") -> Errors:
-    """A compiled training step: the same outputs and gradients."""
+    """Compiles a training step, and compares outputs and gradients."""
     torch._dynamo.reset()
     found = []
     with quiet():
@@ -232,19 +232,19 @@ def gradients(module: nn.Module) -> list[Tensor]:
 
 
 def gradients_differ(found: list[Tensor], expected: list[Tensor]) -> float:
-    """The largest difference of two lists of gradients, relative to the largest of all."""
+    """Largest difference between two lists of gradients, relative to the largest expected gradient."""
     scale = max(g.abs().max().item() for g in expected)
     return max((a - b).abs().max().item() for a, b in zip(found, expected, strict=True)) / max(scale, 1e-12)
 
 
 def channels_last(module: nn.Module, shape: Shape) -> Errors:
-    """Weights and images in the layout NHWC."""
+    """Runs with weights and images in channels-last layout (NHWC)."""
     last = copy.deepcopy(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return at_batches(lambda x: last(x.to(memory_format=torch.channels_last)), module, shape)
 
 
 def bf16(module: nn.Module, shape: Shape) -> Errors:
-    """bfloat16 autocast: near float32 in eval, finite gradients in training."""
+    """Runs under bfloat16 autocast: outputs in eval mode are close to float32, gradients in training are finite."""
     trained = copy.deepcopy(module).train()
     with torch.autocast("cpu", torch.bfloat16):
         trained(images(shape, 8)).float().square().mean().backward()
@@ -258,17 +258,17 @@ def bf16(module: nn.Module, shape: Shape) -> Errors:
 
 
 def copied(module: nn.Module, shape: Shape) -> Errors:
-    """`copy.deepcopy`."""
+    """Copies with `copy.deepcopy`."""
     return at_batches(copy.deepcopy(module), module, shape)
 
 
 def pickled(module: nn.Module, shape: Shape) -> Errors:
-    """`pickle`, as workers of other processes get a module."""
+    """Pickles and unpickles, which is how a module reaches other processes."""
     return at_batches(pickle.loads(pickle.dumps(module)), module, shape)
 
 
 def empty(module: nn.Module, shape: Shape) -> Errors:
-    """A batch of no image: outputs of the right shape in eval and training, and no trace left in statistics."""
+    """Runs an empty batch in eval and training mode: the output has the right shape, and statistics do not change."""
     one = module(images(shape, 1))
     trained = copy.deepcopy(module)
     for training in (False, True):
@@ -289,7 +289,7 @@ PROPERTIES: Mapping[str, Callable[[nn.Module, Shape], Errors]] = {
     "pickle": pickled,
     "empty batch": empty,
 }
-"""Name of each property and what tries it. `ddp` tries the one that needs two processes, for all modules at once."""
+"""Name of each property -> the function that checks it. `ddp` checks the one that needs two processes, for all modules."""
 
 
 def check(property: str, module: nn.Module, shape: Shape) -> None:
@@ -299,14 +299,15 @@ def check(property: str, module: nn.Module, shape: Shape) -> None:
 
 
 def ddp(cases: Mapping[str, Callable[[], tuple[nn.Module, Shape]]], folder: Path) -> dict[str, Errors | str]:
-    """Two processes (gloo) with half of a batch each: how far their gradients are from those of one process.
+    """Compares the gradients of two DDP processes (gloo), with half of a batch each, with those of one process.
 
-    The first error is with fixed BatchNorm statistics, where the gradients are those of the joint batch; the second in training,
-    where each process has its own statistics and the gradients are the mean of those of the halves. A text is what was raised.
+    The first error is with fixed BatchNorm statistics, where the gradients must be those of the whole batch. The second is in
+    training mode, where each process has its own statistics, and the gradients must be the mean over both halves. A text in place
+    of errors is the exception that was raised.
 
     Args:
-        cases: functions that make the modules; they can be imported.
-        folder: for what the processes write.
+        cases: importable functions that make the modules.
+        folder: folder for the files of the processes.
     """
     torch.multiprocessing.spawn(_ddp_process, (dict(cases), folder), nprocs=2)  # type: ignore[no-untyped-call]
     found = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]

@@ -30,6 +30,6 @@ def network(seed: int = 0) -> Network:
 
 
 def small_data() -> Split:
-    """250 images to learn from, 40 to be judged on."""
+    """A split of 250 training images and 40 validation images."""
     some = load("fashion-mini").take(torch.arange(0, 8000, 27)[:290])
     return Split(some.take(torch.arange(250)), some.take(torch.arange(250, 290)))

@@ -1,4 +1,4 @@
-"""Spaces for tests: written as YAML, small enough to list every network."""
+"""Search spaces for tests, written as YAML and small enough to enumerate every network."""
 
 from __future__ import annotations
 
@@ -111,17 +111,17 @@ TINY = {"stage": STAGE, "block": BLOCK, "layer": LAYER, "ruled": RULED, "gated":
 
 
 def compile_space(text: str) -> SearchSpace:
-    """The space of some YAML, which is called ``space.yaml``."""
+    """Compiles a space from its YAML text, under the file name ``space.yaml``."""
     return Compiler(parse_yaml(text, "space.yaml")).space()
 
 
 def tiny(name: str) -> SearchSpace:
-    """One of `TINY`."""
+    """Compiles one of the spaces of `TINY`."""
     return compile_space(HEAD + BACKBONE + TINY[name])
 
 
 def all_outcomes(space: SearchSpace) -> Iterator[dict[str, Setting]]:
-    """Every outcome of a small space, by walking through all options of all decisions."""
+    """Yields every outcome of a small space once, by enumerating the options of all decisions."""
     seen = set()
     for values in product(*(d.options for d in space.decisions)):
         wanted = dict(zip([d.name for d in space.decisions], values, strict=True))

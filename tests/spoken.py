@@ -1,4 +1,4 @@
-"""The commands that messages, docstrings and pages name, and whether the command line has them."""
+"""Finds the commands that messages, docstrings and pages name, and checks that the command line accepts them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import typer
 from dcdnas.cli._app import make_app
 
 QUOTED = re.compile(r"`(dcdnas [^`]+)`|(?:Example:|Next|Try it:|Go on with:)\s+(dcdnas [^\n]+)")
-"""Commands between backticks, and those behind words that announce one."""
+"""Commands between backticks, and commands after words that announce one."""
 
 
 def commands_in(text: str) -> Iterator[str]:
-    """The commands that a text names."""
+    """Yields the commands that a text names."""
     for match in QUOTED.finditer(text):
         yield from (part.strip() for part in re.split(r"&&|\|", match[1] or match[2]) if part.strip().startswith("dcdnas "))
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """All texts of a Python file that names a command; what is filled in stands as X."""
+    """Yields all strings of a Python file that mentions `dcdnas`; the filled-in values of f-strings are replaced by X."""
     source = path.read_text(encoding="utf-8")
     if "dcdnas " not in source:
         return
@@ -40,16 +40,16 @@ def texts_of(path: Path) -> Iterator[str]:
 
 @cache
 def whole_command() -> Any:
-    """`dcdnas` with all its verbs."""
+    """The command `dcdnas` with all its subcommands."""
     return typer.main.get_command(make_app(()))
 
 
 def problem_of(command: str, whole: bool = False) -> str:
-    """What is wrong with a command: a verb, a flag or a choice that there is not; empty when it can be given.
+    """Describes what is wrong with a command, such as an unknown subcommand, flag or choice; empty if it is valid.
 
     Args:
-        command: as a shell reads it; words in capitals and X stand for what a person fills in.
-        whole: whether its arguments must be there and be of the right kind.
+        command: command as typed in a shell; words in capitals and X stand for values that a user fills in.
+        whole: whether all required arguments must be present and valid.
     """
     words = shlex.split(command.partition(" > ")[0])[1:]
     found: Any = whole_command()

@@ -1,4 +1,4 @@
-"""Checks of the code's shape: which way imports point, no cycles, sizes, docstrings, names. Each yields one line a problem."""
+"""Checks of the code's structure: direction of imports, cycles, sizes, docstrings, names. Each yields one line per problem."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ LAYERS = (
     "",
     "__main__",
 )
-"""The folders of the package (and the few modules of its root; ``""`` is `dcdnas/__init__.py`) from the bottom to the top: each
-imports those before it, never one behind it, also where only a type checker or a function would."""
+"""The folders of the package (and the few modules of its root; ``""`` is `dcdnas/__init__.py`) from the bottom to the top. Each
+may import only from those before it, also inside functions and for type checkers."""
 
 HEIGHT = {name: level for level, name in enumerate(LAYERS)}
 
@@ -48,18 +48,18 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "optuna_dashboard": ("dashboard",),
     "pandas": ("results",),
 }
-"""The only folders that may import a heavy package: torch from the kernels on, the others one folder each."""
+"""Heavy package -> the folders that may import it: torch all folders from `kernels` upwards, the others one folder each."""
 
 BANNED = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torchvision", "imp"}
 
 ONE_PLACE: Mapping[str, str] = {"matplotlib": "pages.figures", "timm": "export"}
-"""Packages that one file may import, or one file of a folder, and only inside its functions."""
+"""Packages that only this file, or one file of this folder, may import, and only inside its functions."""
 
 PUBLIC = {
     "Search", "build", "convert", "count", "load", "load_published", "load_run", "load_space", "register_timm", "search",
     "tune_forms",
 }  # fmt: skip
-"""The package's functions: no module of the top level may take their names."""
+"""The package's public functions, whose names no top-level module may have."""
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_IMPORTED = 450, 60, 14
 
@@ -67,7 +67,7 @@ Problems = Iterator[str]
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """Dotted name below the package, e.g. ``cost.flops``, to file; a package is its ``__init__``."""
+    """Dotted name below the package, e.g. ``cost.flops``, -> file; a package is its ``__init__``."""
     found = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
@@ -81,22 +81,22 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def parsed(text: str, name: str) -> ast.Module:
-    """Once for all checks, which only look."""
+    """Parses a file once for all checks, which do not modify the tree."""
     return ast.parse(text, name)
 
 
 def imports(path: Path, for_types: bool = False) -> tuple[tuple[str, int], ...]:
-    """Every imported module's full name with its line, inside functions too; under `if TYPE_CHECKING` only when asked for."""
+    """Full name and line of every import, also inside functions; those under `if TYPE_CHECKING` only with `for_types`."""
     return imported(tree(path), for_types)
 
 
 @cache
 def imported(module: ast.Module, for_types: bool) -> tuple[tuple[str, int], ...]:
-    """As `imports`, of a file that is read."""
+    """Like `imports`, of a parsed file."""
 
     def walk(node: ast.AST) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.expr):
-            return  # nothing in an expression imports
+            return  # an expression contains no import statement
         if not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for other in node.orelse:
                 yield from walk(other)
@@ -114,7 +114,7 @@ def imported(module: ast.Module, for_types: bool) -> tuple[tuple[str, int], ...]
 
 
 def inside(name: str, known: Mapping[str, Path]) -> str | None:
-    """The module of the package that an import names, or None for one of another package."""
+    """The module of the package that an import names, or None for another package."""
     if name != "dcdnas" and not name.startswith("dcdnas."):
         return None
     rest = name.removeprefix("dcdnas").removeprefix(".")
@@ -129,7 +129,7 @@ def part(module: str) -> str:
 
 
 def layers(root: Path) -> Problems:
-    """Imports that point up, for types and inside functions too, and folders that no layer names."""
+    """Finds imports from a higher layer, also for types and inside functions, and folders that are in no layer."""
     known = modules(root)
     for module, path in known.items():
         if part(module) not in HEIGHT:
@@ -144,7 +144,7 @@ def layers(root: Path) -> Problems:
 
 
 def heavy(root: Path) -> Problems:
-    """Heavy packages imported outside their layer."""
+    """Finds heavy packages that are imported outside their folders."""
     for module, path in modules(root).items():
         for name, line in imports(path):
             package = name.split(".")[0]
@@ -155,7 +155,7 @@ def heavy(root: Path) -> Problems:
 
 
 def cycles(root: Path) -> Problems:
-    """Modules that import each other at import time or later, directly or over others."""
+    """Finds modules that import each other at import time or later, directly or through others."""
     known = modules(root)
     edges = {m: {t for name, _ in imports(p) if (t := inside(name, known)) is not None and t != m} for m, p in known.items()}
     reached = reach_of(edges)
@@ -163,7 +163,7 @@ def cycles(root: Path) -> Problems:
 
 
 def reach_of(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Node -> every node that can be reached from it over at least one edge."""
+    """Node -> all nodes that can be reached from it over at least one edge."""
     reached: dict[str, set[str]] = {}
     for start in edges:
         waiting, seen = list(edges[start]), set()
@@ -177,7 +177,7 @@ def reach_of(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def rings(root: Path) -> Problems:
-    """Folders that import one another, over others too; imports for types and inside functions count."""
+    """Finds folders that import each other, directly or through others; imports for types and inside functions count."""
     known = modules(root)
     edges: dict[str, set[str]] = {part(module): set() for module in known}
     for module, path in known.items():
@@ -190,7 +190,7 @@ def rings(root: Path) -> Problems:
 
 
 def reaches(root: Path) -> Problems:
-    """Imports of a `_module` from outside the folder that it is in."""
+    """Finds imports of a `_module` from outside its folder."""
     known = modules(root)
     for module, path in known.items():
         for name, line in imports(path, for_types=True):
@@ -202,7 +202,7 @@ def reaches(root: Path) -> Problems:
 
 
 def fan_out(root: Path) -> Problems:
-    """Files that import too many modules of the package."""
+    """Finds files that import too many modules of the package."""
     known = modules(root)
     for module, path in known.items():
         found = {t for name, _ in imports(path) if (t := inside(name, known)) is not None and t != module}
@@ -211,7 +211,7 @@ def fan_out(root: Path) -> Problems:
 
 
 def sizes(root: Path) -> Problems:
-    """Files and functions that are too long."""
+    """Finds files and functions that are too long."""
     for path in modules(root).values():
         length = len(path.read_text(encoding="utf-8").splitlines())
         if length > MOST_FILE_LINES:
@@ -224,7 +224,7 @@ def sizes(root: Path) -> Problems:
 
 
 def docstrings(root: Path) -> Problems:
-    """Public modules, classes, functions and methods without a docstring."""
+    """Finds public modules, classes, functions and methods without a docstring."""
 
     def missing(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
         for node in body:
@@ -246,7 +246,7 @@ def overloaded(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> b
 
 
 def banned(root: Path) -> Problems:
-    """Packages that unpickle, or that nothing may need at import time, and loading tensors without `weights_only`."""
+    """Finds imports of packages that unpickle, imports of `ONE_PLACE` packages elsewhere, and unsafe calls of `torch.load`."""
     users: dict[str, set[str]] = {}
     for module, path in modules(root).items():
         at_import = {(name, line) for statement in tree(path).body for name, line in named_in(statement)}
@@ -263,7 +263,7 @@ def banned(root: Path) -> Problems:
 
 
 def named_in(statement: ast.stmt) -> Iterator[tuple[str, int]]:
-    """The names that a statement of a module imports itself, with their lines."""
+    """Yields the names that a statement imports directly, with their lines."""
     if isinstance(statement, ast.Import):
         yield from ((a.name, statement.lineno) for a in statement.names)
     elif isinstance(statement, ast.ImportFrom):
@@ -271,7 +271,7 @@ def named_in(statement: ast.stmt) -> Iterator[tuple[str, int]]:
 
 
 def unsafe_loads(path: Path) -> Problems:
-    """Calls of `torch.load` that would run what is in the file."""
+    """Finds calls of `torch.load` that would run code from the file."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load" and not safe(node):
             yield f"{path.name}:{node.lineno}: torch.load without weights_only=True"
@@ -282,7 +282,7 @@ def safe(call: ast.Call) -> bool:
 
 
 def unfinished(root: Path) -> Problems:
-    """Notes to do something later."""
+    """Finds comments that postpone work, such as TO-DO notes."""
     for path in modules(root).values():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
@@ -290,12 +290,12 @@ def unfinished(root: Path) -> Problems:
 
 
 def names(root: Path) -> Problems:
-    """Modules that hide a public function of the package, and the drawer names."""
+    """Finds modules that hide a public function of the package, and names that say nothing, such as `utils`."""
     for module, path in modules(root).items():
         if module in PUBLIC:
             yield f"{path.name}: {module} is a public function of the package"
         if module.rpartition(".")[2].strip("_") in ("utils", "util", "helpers", "misc", "common"):
-            yield f"{path.name}: say what is in it"
+            yield f"{path.name}: choose a name to say what is in it"
 
 
 CHECKS = (layers, heavy, cycles, rings, reaches, fan_out, sizes, docstrings, banned, unfinished, names)

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md adds to each folder of entries works as it stands there, by its file alone."""
+"""Every example of CONTRIBUTING.md works as written, as a single file in the folder of its kind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GEOMETRY = ConvGeometry(6, 9, 3, 2, 3, height=7, width=5)
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[type[Operator]]:
-    """The operator of the page."""
+    """The example operator of CONTRIBUTING.md."""
     with added(operators, "gate", OPERATOR, tmp_path) as found:
         yield found
 
@@ -74,7 +74,7 @@ def test_a_network_of_it_is_built_priced_and_trained(gate: type[Operator]) -> No
 
 
 def contract(folder: Path, code: str, *arguments: str) -> tuple[int, str]:
-    """Runs the contract of all operators over the one that `code` defines: the exit status and pytest's report."""
+    """Runs the contract tests on the operator that `code` defines; returns the exit status and pytest's report."""
     (folder / "gate.py").write_text(code, encoding="utf-8")
     (folder / "only_gate.py").write_text(ONLY_GATE, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "only_gate", "-p", "no:cacheprovider", *arguments]

@@ -1,4 +1,4 @@
-"""Messages and exit codes of what a user can cause."""
+"""Messages and exit codes of the errors that a user can cause."""
 
 from __future__ import annotations
 

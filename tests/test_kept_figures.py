@@ -1,4 +1,4 @@
-"""`make bench` keeps ratios with their spread, and `make bench-check` says which have fallen."""
+"""`make bench` stores ratios with their spread, and `make bench-check` reports which have fallen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of docs/plugins.md work as they stand there, each as a file of its own, all in one search."""
+"""The examples of docs/plugins.md work as written, each as a separate file, and all together in one search."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ proxy: {data: stripes, epochs: 1, batch_size: 16, augment: none}
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The examples as files."""
+    """A working folder with the examples as files."""
     for name, text in EXAMPLES.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What the README tells people to type works as it stands there."""
+"""The commands and examples of the README work as written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ YAML = [block for kind, block in BLOCKS if kind == "yaml"]
 
 
 def parsed(line: str) -> str:
-    """The verb of a command line that the real parser takes, without running it."""
+    """Parses a command line with the real parser without running it; returns the subcommand."""
     words = [word for word in shlex.split(line, comments=True)[1:] if word != "--help"]
     command: Any = typer.main.get_command(make_app(words))
     while hasattr(command, "commands"):

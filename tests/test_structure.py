@@ -1,4 +1,4 @@
-"""The package keeps to the rules of its shape, and each check of them is shown to be able to fail."""
+"""The package keeps the rules of its structure, and every check of these rules can fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from structure_checks import (
 PACKAGE = Path(__file__).parents[1] / "dcdnas"
 
 LIGHT = ("dcdnas", "dcdnas.cli", "dcdnas.engine.store", "dcdnas.core.budget", "dcdnas.core.architecture", "dcdnas.core.pareto")
-"""Modules that answer at once: importing them loads none of the heavy packages."""
+"""Modules that load quickly: importing them imports none of the heavy packages."""
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -67,7 +67,7 @@ GOOD = '"""Says what it is."""\n'
 
 @pytest.fixture
 def package(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
-    """Writes a small made-up package and gives its folder; a file's text follows a docstring."""
+    """A function that writes a small package and returns its folder; each file gets a docstring before its text."""
 
     def write(files: dict[str, str]) -> Path:
         for name, text in {"__init__.py": "", "errors.py": "", **files}.items():

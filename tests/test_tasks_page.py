@@ -1,4 +1,4 @@
-"""The example of docs/tasks.md works as it stands there: a regression that a search judges by its error."""
+"""The example of docs/tasks.md works as written: a regression that a search judges by its error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ slots: {"*.project": {share: network, static: , odconv: {num_kernels: 1}}}
 
 @pytest.fixture(autouse=True)
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder, with the example as a file."""
+    """A working folder with the example as a file."""
     (tmp_path / "radius.py").write_text(EXAMPLE, encoding="utf-8")
     (tmp_path / "discs.yaml").write_text(SPACE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

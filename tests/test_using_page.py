@@ -1,4 +1,4 @@
-"""The examples of docs/using.md run as they stand there, and say what they say there."""
+"""The examples of docs/using.md run as written, and give the results that the page shows."""
 
 from __future__ import annotations
 

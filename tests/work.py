@@ -1,4 +1,4 @@
-"""How much work a call does, counted instead of timed, so that it is the same on a busy machine."""
+"""Measures the work of a call by counting instead of timing, so that it does not depend on the machine's load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def calls(work: Callable[[], object]) -> int:
-    """Functions that are called, Python's and C's."""
+    """Number of calls of Python and C functions while `work` runs."""
     count = 0
 
     def counted(frame: Any, event: str, argument: Any) -> None:

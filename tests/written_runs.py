@@ -1,4 +1,4 @@
-"""Runs written straight into their memory: what the trainings gave is chosen by the test, everything else is real."""
+"""Writes runs directly into their databases: the test chooses the results of the trainings, everything else is real."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BUDGET = Budget("flops", 100.0)
 
 
 def goals(*costs: str) -> Goals:
-    """Accuracy against costs."""
+    """Goals with accuracy against these costs."""
     return Goals((ACCURACY,), costs)
 
 
 def trial(number: int, accuracy: float | None, flops: float, state: State = "finished", **changes: Any) -> Trial:
-    """A trial of a small network that differs by its width; ended `number` seconds after the run began."""
+    """A trial of a small network whose width depends on `number`; odd trials have an ODConv layer."""
     layers = {"stage1.block1.project": LayerChoice("odconv", {"num_kernels": 1}) if number % 2 else LayerChoice("static")}
     settings = {"channels": (8,), "depth": (1,), "strides": (1,), "width": 1.0 + number}
     score = None if accuracy is None else Score({"accuracy": accuracy, "loss": 1.0}, 3, 2.0)
@@ -48,9 +48,9 @@ def write_run(
     images: int | Mapping[str, Any] | None = None,
     **config: Any,
 ) -> Path:
-    """A run's folder; `confirmed` are (trial, seed, accuracy), None for a training that failed.
+    """Writes a run's folder; `confirmed` are (trial, seed, accuracy), with None for a training that failed.
 
-    `images` is how many were kept for validation, or all that a run says of them; None where it has not written it down.
+    `images` is the number of validation images, or the complete record of the images; None for a run without this record.
     """
     folder.mkdir(parents=True)
     plain: dict[str, Any] = {"trials": len(rows), "confirm": 0, **config}

@@ -1,4 +1,7 @@
-"""A search on a table as other tools see it: choices to ask for, errors and costs to be told. Needs Python alone."""
+"""The interface between a search on a benchmark table and other tools: they request choices and get errors and costs.
+
+This module needs only the standard library.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 STALE = 20
-"""A search ends when it has asked so many times for every evaluation that it may make: it proposes nothing new any more."""
+"""A search ends after this many requests per allowed evaluation, because it then no longer proposes anything new."""
 
 MISSES = 10
-"""Asks in a row that do not count, after which a network is drawn, as in the searches of dcdnas."""
+"""Number of consecutive requests that do not count after which a random network is drawn, as in the searches of dcdnas."""
 
 
 class Problem:
-    """What the driver writes in a line, and how a contestant is answered.
+    """A problem that the driver sends as a line of JSON, and the answers to a tool's requests.
 
-    In the plain variant everything that is asked for is evaluated and counts. In the filtered one, networks over the budget are
-    refused unevaluated, and one that was evaluated before is answered from memory; neither counts, and a tool that asks for
-    nothing else may take a draw instead. In the stopped variant a tool sees each epoch of a training, may stop it there, and has
-    as many epochs as the evaluations of the others take.
+    In the plain variant, every requested network is evaluated and counts. In the filtered variant, networks over the budget are
+    refused without an evaluation, and a network that was evaluated before is answered from memory. Neither counts, and a tool
+    that requests nothing else may evaluate a random draw instead. In the stopped variant, a tool sees each epoch of a training
+    and may stop it there; it has as many epochs as the evaluations of the other variants take.
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
@@ -42,20 +45,20 @@ class Problem:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be asked."""
+        """Whether the search must end."""
         whole = len(self.counted) >= self.trials or self.spent >= self.trials * self.epochs
         return whole or self.asked >= STALE * self.trials
 
     def cost(self, choice: Mapping[str, str]) -> float:
-        """Multiply-adds, which are known without an evaluation."""
+        """Multiply-adds of a network, which are known without an evaluation."""
         return float(self._networks[self._key(choice)][1])
 
     def excess(self, choice: Mapping[str, str]) -> float:
-        """How far over the budget, as a share of it; at most 0 within."""
+        """How far a network exceeds the budget, as a fraction of it; at most 0 within the budget."""
         return self.cost(choice) / self.budget - 1 if self.budget else -1.0
 
     def evaluate(self, choice: Mapping[str, str]) -> tuple[float, float] | None:
-        """The error that is read, and the cost; None where the network is refused."""
+        """The measured error and the cost; None if the network is refused."""
         self.asked += 1
         self._misses += 1
         key = self._key(choice)
@@ -70,7 +73,7 @@ class Problem:
         return float(error), float(cost)
 
     def draw(self) -> dict[str, str] | None:
-        """A random network that would count, where the last asks did not; else None."""
+        """A random network that would count if the last `MISSES` requests did not count; otherwise None."""
         while self.filtered and self._misses >= MISSES:
             choice = {name: self._rng.choice(options) for name, options in self.options.items()}
             if self.excess(choice) <= 0 and self._networks[self._key(choice)][0] not in self._known:
@@ -78,12 +81,12 @@ class Problem:
         return None
 
     def penalized(self, choice: Mapping[str, str]) -> tuple[float, float] | None:
-        """The same to a tool that knows no constraints: what is over the budget reads as the worst network of the table."""
+        """Like `evaluate`, for tools without constraints: networks over the budget get the error of the table's worst network."""
         answer = self.evaluate(choice)
         return (self.worst, answer[1]) if answer and self.excess(choice) > 0 else answer
 
     def train(self, choice: Mapping[str, str]) -> Iterator[tuple[float, float]]:
-        """The error after each epoch and the cost, as to a tool that knows no constraints; whoever wants no more has stopped."""
+        """Yields the error after each epoch and the cost, penalised as in `penalized`; a caller that stops iterating stops it."""
         self.asked += 1
         key = self._key(choice)
         same, cost, _ = self._networks[key]
@@ -98,7 +101,7 @@ class Problem:
 
 
 def contest(search: Callable[[Problem], None]) -> None:
-    """Searches for each line of standard input, and answers in a line what was evaluated, in order, and the time of an ask."""
+    """Runs a search for each line of standard input; prints a line with the evaluated networks in order and the request time."""
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         problem = Problem(json.loads(line))

@@ -1,4 +1,4 @@
-"""Optuna's samplers, as its pages on several objectives and on constraints say; `-error` minimizes the error alone."""
+"""Runs Optuna's samplers as its pages on several objectives and on constraints recommend; `-error` minimises only the error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from problem import Problem, contest
 
 
 def main(name: str) -> None:
-    """Asks and tells until the trials are used up."""
+    """Runs the ask-and-tell loop of a sampler until the trials are used up."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kind, _, alone = name.partition("-")
     made = {"tpe": TPESampler, "nsga2": NSGAIISampler, "gp": GPSampler}[kind]

@@ -1,4 +1,4 @@
-"""pymoo's NSGA-II over choices, as its pages on mixed variables and on asking and telling say."""
+"""Runs pymoo's NSGA-II over categorical choices, as its pages on mixed variables and on ask and tell recommend."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pymoo.problems.static import StaticProblem
 
 POPULATION = 20
 FAR = 1e12
-"""Objectives of what was refused; that it is over the budget makes it worse than everything within."""
+"""Objectives of refused networks, which their violated constraint already ranks below every network within the budget."""
 
 
 def search(problem: Problem) -> None:
-    """Asks and tells generation by generation."""
+    """Runs the ask-and-tell loop generation by generation."""
     bounds = {"n_ieq_constr": 1} if problem.budget else {}
     choices = Choices(vars={name: Choice(options=options) for name, options in problem.options.items()}, n_obj=2, **bounds)
     same = MixedVariableDuplicateElimination()

@@ -1,6 +1,7 @@
-"""Ray Tune's OptunaSearch with two metrics, or on the error with ASHA, through the interfaces of Tune's searchers and schedulers.
+"""Runs Ray Tune's OptunaSearch on two metrics, or on the error with ASHA, through Tune's searcher and scheduler interfaces.
 
-The searcher knows no constraints and would learn nothing of a failure: what was refused is told as the table's worst network.
+The searcher has no constraints and would learn nothing from a failed trial, so refused networks are reported with the error of
+the table's worst network.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 
 def search(problem: Problem) -> None:
-    """Asks and tells until the trials are used up."""
+    """Asks the searcher and reports results until the trials are used up."""
     searcher = OptunaSearch(
         space(problem),
         metric=["error", "cost"],
@@ -34,7 +35,7 @@ def search(problem: Problem) -> None:
 
 
 def search_with_asha(problem: Problem) -> None:
-    """The same on the error alone, with trainings that the scheduler stops."""
+    """Searches by the error alone, with trainings that the scheduler stops."""
     searcher = OptunaSearch(space(problem), metric="error", mode="min", seed=problem.seed)
     scheduler = ASHAScheduler("training_iteration", "error", "min", max_t=problem.epochs)
     number = 0
@@ -52,7 +53,7 @@ def search_with_asha(problem: Problem) -> None:
 
 
 def space(problem: Problem) -> dict[str, CategoricalDistribution]:
-    """Of the searcher."""
+    """The search space in the searcher's format."""
     return {name: CategoricalDistribution(options) for name, options in problem.options.items()}
 
 

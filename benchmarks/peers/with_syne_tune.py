@@ -1,4 +1,4 @@
-"""Syne Tune's evolution for several objectives, or MOASHA, through its schedulers; they know no constraints."""
+"""Runs Syne Tune's multi-objective evolution, or MOASHA, through its schedulers, which have no constraints."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ POPULATION, SAMPLE = 20, 5
 
 
 def search(problem: Problem) -> None:
-    """Asks and tells until the trials are used up."""
-    np.random.seed(problem.seed)  # its first networks are drawn by this one whatever the seed
+    """Asks the scheduler and reports results until the trials are used up."""
+    np.random.seed(problem.seed)  # numpy's global generator draws the first networks, whatever `random_seed` is
     space = space_of(problem)
     searcher = MultiObjectiveRegularizedEvolution(
         space, points_to_evaluate=problem.starts or None, population_size=POPULATION, sample_size=SAMPLE,
@@ -38,8 +38,8 @@ def search(problem: Problem) -> None:
 
 
 def search_with_moasha(problem: Problem) -> None:
-    """Draws, and lets the scheduler stop the trainings."""
-    np.random.seed(problem.seed)  # draws by this one whatever the seed
+    """Draws networks at random, and has the scheduler stop their trainings."""
+    np.random.seed(problem.seed)  # numpy's global generator draws the networks, whatever `random_seed` is
     scheduler = MOASHA(space_of(problem), ["error", "cost"], max_t=problem.epochs, random_seed=problem.seed)
     while not problem.over:
         trial = Trial(problem.asked, scheduler.suggest().config, datetime.now())
@@ -52,7 +52,7 @@ def search_with_moasha(problem: Problem) -> None:
 
 
 def space_of(problem: Problem) -> dict[str, object]:
-    """Of the searchers."""
+    """The search space in the format of the searchers."""
     return {name: choice(options) for name, options in problem.options.items()}
 
 

@@ -1,4 +1,4 @@
-"""Running commands in this process, and a project small enough to search for real within seconds."""
+"""Runs commands in this process, and writes a project small enough for real searches within seconds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SEARCH = (
 
 @dataclass(frozen=True)
 class Said:
-    """What a command said, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -81,7 +81,7 @@ Run = Callable[..., Said]
 
 
 def command_in(folder: Path, *words: str) -> None:
-    """Runs a command in a folder, and expects that it succeeds; for what is searched once for many tests."""
+    """Runs a command in a folder, and asserts that it succeeds; for searches that many tests share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DCDNAS_RUNS", raising=False)
@@ -91,7 +91,7 @@ def command_in(folder: Path, *words: str) -> None:
 
 
 def write_project(folder: Path) -> None:
-    """A space file and 240 of the images that ship."""
+    """Writes a space file and 240 of the images that ship."""
     folder.joinpath("tiny.yaml").write_text(SPACE, encoding="utf-8")
     folder.joinpath("some.npz").write_bytes(_some_images())
 

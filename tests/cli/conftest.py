@@ -1,4 +1,4 @@
-"""A project of its own for each test, and one that was searched once for the tests that only look."""
+"""Fixtures: an own project for each test, and a project with a finished search that tests only read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcdnas.cli import main
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command and takes what it says."""
+    """A function that runs a command and captures its output."""
 
     def command(*words: str) -> Said:
         capfd.readouterr()
@@ -28,7 +28,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: a space, images, no runs."""
+    """A project as the working folder: a space, images, no runs."""
     write_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DCDNAS_RUNS", raising=False)

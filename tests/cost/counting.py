@@ -1,4 +1,4 @@
-"""A module around a function, and its count."""
+"""Wraps functions as modules, and counts their multiply-adds in several ways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPE = (4, 6, 6)
 
 
 class Run(nn.Module):
-    """Runs a function of (module, x); has a weight and a temperature to use."""
+    """A module that calls a function of (module, x); it has a weight, a gain and a temperature for the function to use."""
 
     def __init__(self, function: Callable[[Any, Tensor], Tensor], weight: tuple[int, ...] = (4, 4, 3, 3)) -> None:
         super().__init__()
@@ -28,25 +28,25 @@ class Run(nn.Module):
         self.register_buffer("temperature", torch.tensor(30.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Whatever the function says."""
+        """The value of the function."""
         return self.function(self, x)
 
 
 def count(function: Callable[[Any, Tensor], Any], shape: tuple[int, ...] = SHAPE) -> int:
-    """What the trace counts; the counter of dispatched operations has to say the same."""
+    """The count of the trace; asserts that the counter of dispatched operations agrees."""
     counted = count_flops(Run(function), shape)
     assert dispatched(Run(function), shape) == counted
     return counted
 
 
 def dispatched(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> int:
-    """What the counter of dispatched operations counts, which otherwise speaks only where torch cannot trace."""
+    """The count of the counter of dispatched operations, which is otherwise used only where torch cannot trace."""
     with torch.no_grad(), counting_products():
         return by_dispatch(module.eval(), torch.zeros(1, *shape))[""]
 
 
 def executed(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds as torch's own counter sees the executed kernels, plus the marked products; independent of any trace."""
+    """Multiply-adds of the executed kernels by torch's own counter, plus the marked products; independent of any trace."""
     marked = {torch.ops.dcdnas.product: lambda *shapes, out_shape, **_: 2 * math.prod(out_shape)}
     with torch.no_grad(), counting_products(), FlopCounterMode(display=False, custom_mapping=marked) as mode:
         module.eval()(torch.zeros(1, *shape))

@@ -1,4 +1,4 @@
-"""A real browser that writes down what a page says on its console and what it asks for."""
+"""A real browser that records the console messages and the requests of a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; 
 
 @dataclass
 class Visit:
-    """A browser page with all that it said and asked for."""
+    """A browser page with its console messages and requests."""
 
     page: Any
     url: str
@@ -34,7 +34,7 @@ class Visit:
 
 
 def visiting(browser: Any, url: str, root: Path, **options: Any) -> Iterator[Visit]:
-    """A page of its own; afterwards nothing may have been said, and nothing asked for from elsewhere."""
+    """Yields a new page; afterwards asserts that it wrote nothing to the console and requested nothing from other servers."""
     context = browser.new_context(reduced_motion="reduce", **{"viewport": {"width": 1360, "height": 900}, **options})
     visit = Visit(context.new_page(), url, root)
     visit.page.on("console", lambda message: visit.said.append(message.text))
@@ -47,7 +47,7 @@ def visiting(browser: Any, url: str, root: Path, **options: Any) -> Iterator[Vis
 
 
 def faults(page: Any) -> list[Any]:
-    """What axe finds on a page: rule and places."""
+    """Accessibility violations that axe finds on a page: rule and elements."""
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     assert len(found["passes"]) > 5

@@ -1,4 +1,4 @@
-"""A server over a folder of runs, real but for what the trainings gave."""
+"""Fixtures: servers over folders of runs, which are real except for the results of the trainings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcdnas.results.attention import write_attentions
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Runs of every kind: good, young, empty, damaged in each file, and one whose name is markup. Nobody writes to them."""
+    """A server over runs of many kinds: good, empty, damaged in each file, and one whose name is markup. Tests only read it."""
     root = tmp_path_factory.mktemp("site") / "runs"
     make_run(root / "good", 40)
     confirm(root / "good", 0, [0.80, 0.82])
@@ -40,14 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def own_site(tmp_path: Path) -> Iterator[Site]:
-    """An empty folder of runs that the test may write to."""
+    """A server over an empty folder of runs that the test may write to."""
     (tmp_path / "runs").mkdir()
     yield from started(tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")
 def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run of 12 trials among the runs and one outside; to be copied."""
+    """A folder with a run of 12 trials in the folder of runs, and a run outside of it; tests copy it."""
     folder = tmp_path_factory.mktemp("controlled")
     make_run(folder / "runs" / "good", 12)
     make_run(folder / "outside", 3)
@@ -56,14 +56,14 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def control_site(tmp_path: Path, controlled: Path) -> Iterator[Site]:
-    """A server that may be told to act by who has the token, over a copy of `controlled`."""
+    """A server over a copy of `controlled`, with control requests enabled for clients that have the token."""
     shutil.copytree(controlled, tmp_path, dirs_exist_ok=True)
     yield from started(tmp_path / "runs", SECRET)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium."""
+    """A Chromium browser."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the extra [dev]")
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

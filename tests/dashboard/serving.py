@@ -1,4 +1,4 @@
-"""A dashboard's server in this process, and requests to it."""
+"""Runs a dashboard server in this process, and sends requests to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass
 class Site:
-    """The server's address, and requests to it."""
+    """A running server: its port, and methods for requests."""
 
     port: int
     root: Path
@@ -47,7 +47,7 @@ class Site:
             connection.close()
 
     def post(self, path: str, content: object, token: str = "", **headers: str) -> Answer:
-        """Sends JSON, or bytes as they are."""
+        """Sends an object as JSON, or bytes unchanged."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {"content-type": "application/json", TOKEN: token, **headers}
@@ -59,7 +59,7 @@ class Site:
             connection.close()
 
     def events(self, path: str) -> Iterator[str]:
-        """The lines of a stream as they come; closing the iterator closes the connection."""
+        """Yields the lines of a stream as they arrive; closing the iterator closes the connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", path)
@@ -78,4 +78,4 @@ def started(root: Path, token: str = "") -> Iterator[Site]:
     while not server.started:
         time.sleep(0.01)
     yield Site(server.servers[0].sockets[0].getsockname()[1], root)
-    server.should_exit = True  # within a fifth of a second, for which nobody waits
+    server.should_exit = True  # takes up to a fifth of a second, which is not waited for

@@ -1,4 +1,4 @@
-"""Runs with invented results in the real format, for tests and timings: real networks of a real space, made-up accuracies."""
+"""Synthetic runs in the real format, for tests and timings: real networks of a real space with invented accuracies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_run(
     ending: Ending | None = None,
     **config: Any,
 ) -> SearchConfig:
-    """Writes ``search.yaml`` and ``run.db`` of a run with so many trials, refused ones among them."""
+    """Writes ``search.yaml`` and ``run.db`` of a run with `trials` trials, including refused ones."""
     content: Mapping[str, Any] = read_yaml(find_space(space)).data
     made = SearchConfig(
         space=content, budgets=(Budget("flops", budget),), trials=trials if asked is None else asked,
@@ -66,7 +66,7 @@ def put(store: Store, trial: Trial) -> None:
 
 
 def confirm(folder: Path, number: int, accuracies: list[float]) -> None:
-    """Writes confirming trainings of a trial."""
+    """Writes confirmation trainings of a trial."""
     store = Store(folder, "w")
     for seed, accuracy in enumerate(accuracies, 1000):
         store.add_confirmation(Confirmation(number, seed, "finished", Score({"accuracy": accuracy, "loss": 1.0}, 4, 9.0)))
@@ -74,7 +74,7 @@ def confirm(folder: Path, number: int, accuracies: list[float]) -> None:
 
 
 def with_weights_only(root: Path) -> None:
-    """A run whose only cost metric, budget and objective are the bytes of the weights; one of its trials is running."""
+    """Writes a run whose only cost metric, budget and cost objective are the bytes of the weights; one trial is running."""
     make_run(root / "bytes", 12)
     config = yaml.safe_load((root / "bytes" / "search.yaml").read_text(encoding="utf-8"))
     config["budgets"] = [{"metric": "weights", "at_most": 2.0**20, "at_least": 0.0}]
@@ -88,7 +88,7 @@ def with_weights_only(root: Path) -> None:
 
 
 def invent(space: SearchSpace, config: SearchConfig, trials: int, seed: int, first: int = 0) -> Iterator[Trial]:
-    """Trials of a search: the static network first, then random ones, about one in three over the budget."""
+    """Yields the trials of a search: a static network first, then random ones, about one in three over the budget."""
     rng = random.Random(seed)
     now = START
     for number in range(first, first + trials):
@@ -112,7 +112,7 @@ def invent(space: SearchSpace, config: SearchConfig, trials: int, seed: int, fir
 
 
 def outcome(trial: Trial, epochs: int, rng: random.Random) -> Trial:
-    """The trial with an invented ending: most finish, some are stopped early, a few fail."""
+    """The trial with an invented result: most finish, some are stopped early, a few fail."""
     dynamic = sum(c.operator != "static" for c in trial.architecture.layers.values()) / max(1, len(trial.architecture.layers))
     best = 0.55 + 0.05 * math.log10(trial.cost["flops"]) + 0.03 * dynamic + rng.gauss(0, 0.012)
     luck = rng.random() if trial.number else 0.0

@@ -1,4 +1,4 @@
-"""A driver in a process of its own, to be stopped, interrupted and killed: FOLDER EXECUTOR TRAINING JOBS."""
+"""Runs a driver in a separate process, which tests can stop, interrupt and kill: FOLDER EXECUTOR TRAINING JOBS."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dcdnas.errors import DcdnasError
 
 
 def say(progress: Progress) -> None:
-    """One line an event."""
+    """Prints one line per event."""
     print(progress.ended, progress.confirmed, flush=True)
 
 
 def main(folder: str, executor: str, training: str, jobs: str) -> int:
-    """Searches; returns the exit code of the command line."""
+    """Runs a search; returns the exit code that the command line would have."""
     execution = Execution(executor=executor, jobs=int(jobs), train=getattr(trainings, training))
     try:
         print("ended:", search(Path(folder), execution, say), flush=True)
@@ -36,9 +36,10 @@ def main(folder: str, executor: str, training: str, jobs: str) -> int:
 
 
 class Driver:
-    """A search in a process of its own, leader of its process group.
+    """A search in a separate process, which leads its own process group.
 
-    It is forked off this process, so that nothing is imported again; not so with Ray, to which this one may be connected.
+    The process is forked from this one, so that nothing is imported again. With Ray a new interpreter is started instead, because
+    this process may be connected to Ray.
     """
 
     def __init__(self, folder: Path, executor: str, training: str, jobs: int) -> None:
@@ -52,14 +53,14 @@ class Driver:
         self.code: int | None = None
 
     def wait_for(self, ended: int) -> None:
-        """Reads its lines until that many trainings have ended."""
+        """Reads the process's lines until `ended` trainings have ended."""
         for line in self.lines:
             if line.split()[0] == str(ended):
                 return
         raise AssertionError(f"it ended too soon: {self.errors.read_text()}")
 
     def end(self) -> tuple[int, str, str]:
-        """Waits for its end; returns its exit code and what else it said."""
+        """Waits for the end of the process; returns its exit code, the rest of its output, and its errors."""
         out = self.lines.read()
         if self.code is None:
             self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -69,7 +70,7 @@ class Driver:
         code = 70
         try:
             os.setsid()
-            faulthandler.disable()  # the tests' own handlers: of signals that would end it
+            faulthandler.disable()  # removes the tests' handlers of signals that must end the process
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             os.dup2(out, 1)
             os.dup2(os.open(self.errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
@@ -86,7 +87,7 @@ class Driver:
 
 @contextmanager
 def driver(folder: Path, training: str, executor: str = "local", jobs: int = 2) -> Iterator[Driver]:
-    """A running search that ends with the block."""
+    """A running search, which is killed at the end of the block if it still runs."""
     process = Driver(folder, executor, training, jobs)
     try:
         yield process

@@ -1,4 +1,4 @@
-"""What every executor does, whatever runs its trainings. A test class inherits `ExecutorContract` and has a fixture `executor`.
+"""The contract of every executor, as tests. A test class inherits from `ExecutorContract` and defines a fixture `executor`:
 
 class TestMine(ExecutorContract):
     @pytest.fixture(scope="class")
@@ -25,23 +25,23 @@ from dcdnas.engine.store import Store
 
 
 class ExecutorContract:
-    """The tests; each is a search of pretended trainings over the small space of `searching`."""
+    """The tests of the contract; each runs a search with simulated trainings on the small space of `searching`."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def faults(cls, executor: type[Executor]) -> tuple[str, ...]:
-        """What goes wrong in the trainings 1, 2, ...: an executor in this process cannot outlive a crash of it."""
+        """The faults of trainings 1, 2, ...; without crashes for an executor in this process, which would crash too."""
         return tuple(kind for kind in FAULTS if kind not in CRASHES or not executor.in_process)
 
     @pytest.fixture(scope="class")
     @classmethod
     def faulty(cls, executor: type[Executor], faults: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> SearchLoop:
-        """One search in which each of the faults happens once."""
+        """A completed search in which each of the faults occurs once."""
         loop = loop_of(memory(tmp_path_factory.mktemp("faulty")), config(trials=8, confirm=1, confirm_top=1))
         return execute(loop, Faulty(faults), executor, jobs=2)
 
     def test_it_finds_the_same_as_one_process(self, executor: type[Executor], tmp_path: Path) -> None:
-        """Every report, score, early stop and confirmation, of trainings one after the other."""
+        """Compares every report, score, early stop and confirmation of trainings that run one after the other."""
         found = []
         for name, other in (("reference", Inline), ("tested", executor)):
             with closing(memory(tmp_path / name)) as store:

@@ -1,4 +1,4 @@
-"""A store to write to, and one Ray for the tests of a file that train on it."""
+"""Fixtures: the store of a new run, and one Ray cluster for the tests of a file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """The store of a new run."""
+    """The store of a new run, open for writing."""
     with closing(memory(tmp_path)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Ray on two cores and a pretended GPU, without its dashboard."""
+    """Ray with two CPUs and a simulated GPU, without its dashboard."""
     with environment_of_ray():
         import ray
 
@@ -36,7 +36,7 @@ def cluster() -> Iterator[None]:
 
 @contextmanager
 def environment_of_ray() -> Iterator[None]:
-    """An environment in which Ray's workers find the pretended trainings."""
+    """Sets environment variables with which Ray's workers find the simulated trainings, within the block."""
     before = dict(os.environ)
     places = [str(HERE), str(HERE.with_name("faults")), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ |= {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}

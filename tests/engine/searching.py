@@ -1,4 +1,4 @@
-"""A small space and searches over it: shared by the tests of the engine."""
+"""A small space and searches over it, shared by the tests of the engine."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ SPACE: dict[str, Any] = {
     "slots": {"*.expand": {"share": "network", "static": None, "odconv": {"num_kernels": [1, 2]}}},
     "proxy": {"data": "fashion-mini", "epochs": 3},
 }
-"""972 outcomes, conditional decisions among them, priced from few different places; six in ten are within the budget."""
+"""972 outcomes with some conditional decisions, priced from few different places; six in ten are within `BUDGET`."""
 
 FEW: dict[str, Any] = {**SPACE, "settings": {**SPACE["settings"], "depth": 1, "kernel_size": 3, "expansion": 2}, "slots": {}}
-"""Three networks."""
+"""The space with only three networks."""
 
 BUDGET = ("0.5MFLOPs",)
 
 SAMPLERS = [name for name in samplers if name != "gp"]
-"""Those that need no package beside those that are always there."""
+"""Samplers that need no optional package."""
 
 
 def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs: int = 3, **changes: Any) -> SearchConfig:
-    """A search of twelve short trainings, at random and without confirmation unless said otherwise."""
+    """Configuration of a search: by default twelve short trainings of random networks without confirmation."""
     plain: dict[str, Any] = {
         "trials": 12,
         "sampler": "random",
@@ -74,44 +74,44 @@ def config(space: dict[str, Any] = SPACE, budget: Iterable[str] = BUDGET, epochs
 
 
 def memory(folder: Path) -> Store:
-    """A new store to write to."""
+    """Creates the database of a new run; returns its store, open for writing."""
     folder.mkdir(parents=True, exist_ok=True)
     make_memory(folder, {"accuracy": (0.1, 1.0), "flops": (1e4, 5e5)})
     return opened(folder)
 
 
 def opened(folder: Path) -> Store:
-    """A store to go on with. It does not wait for the disk: no test pulls the plug."""
+    """Opens the store of an existing run for writing. It does not wait for the disk, since no test simulates a power failure."""
     store = Store(folder, "w")
     store._db.execute("PRAGMA synchronous = OFF")
     return store
 
 
 def loop_of(store: Store, c: SearchConfig, **settings: Any) -> SearchLoop:
-    """A loop that begins, or goes on with what the store has."""
+    """A search loop that starts, or resumes from what the store has."""
     return SearchLoop(c, _space(json.dumps(c.space, sort_keys=True), c.budgets), store, **settings)
 
 
 @cache
 def _space(content: str, budgets: tuple[Budget, ...]) -> SearchSpace:
-    """The same object for the same search, since what its networks are drawn from is kept with it and takes long to make."""
+    """Returns the same object for equal searches, since it caches tables for drawing networks that are expensive to build."""
     return SearchConfig(space=json.loads(content), budgets=budgets).build_space()
 
 
 def execute(loop: SearchLoop, train: Any = pretend, executor: type[Executor] = Inline, **settings: Any) -> SearchLoop:
-    """Runs the trainings of a loop, in the folder of its store; `settings` are those of `Execution`."""
+    """Runs the trainings of a loop in the folder of its store; `settings` are arguments of `Execution`."""
     executor(Execution(train=train, **{"jobs": 1, **settings}), loop.store.path.parent).run(loop)
     return loop
 
 
 def searched(folder: Path, c: SearchConfig, train: Callable[[Job, Reporter], Score | None] | None = None) -> SearchLoop:
-    """A whole search in this process; goes on where the folder has a memory."""
+    """Runs a complete search in this process; resumes it if the folder has a database."""
     store = opened(folder) if (folder / "run.db").exists() else memory(folder)
     return execute(loop_of(store, c), train or pretend)
 
 
 def ended_jobs(loop: SearchLoop, count: int) -> None:
-    """Runs the next trainings of a loop to their end."""
+    """Completes the next `count` trainings of a loop."""
     for _ in range(count):
         job = loop.next()
         assert isinstance(job, Job)
@@ -119,7 +119,7 @@ def ended_jobs(loop: SearchLoop, count: int) -> None:
 
 
 def offer(loop: SearchLoop, *decisions: Mapping[str, Any]) -> None:
-    """Makes the sampler propose these next."""
+    """Makes the sampler propose these networks next."""
     study, left = loop._proposer._study, deque(decisions)
     ask = study.ask
     study.ask = lambda: study.ask_fixed(left.popleft()) if left else ask()  # type: ignore[method-assign]
@@ -131,5 +131,5 @@ def by_state(loop: SearchLoop, *states: str) -> list[Trial]:
 
 
 def plain(trials: Iterable[Trial]) -> list[Any]:
-    """Trials without their moments in time, to be compared."""
+    """Trials without their start and end times, for comparisons."""
     return [replace(t, started=0.0, ended=0.0) for t in trials]

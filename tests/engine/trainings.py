@@ -1,4 +1,4 @@
-"""Trainings that only pretend, good ones and faulty ones. Worker processes import them: nothing here takes long to import."""
+"""Simulated trainings, good and faulty ones. Worker processes import this module, so everything that it imports loads quickly."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Reporter = Callable[[EpochResult], bool]
 
 
 def quality(job: Job) -> float:
-    """The accuracy that the pretended training of a network reaches, 0.3-0.9: a function of the network and the seed."""
+    """The accuracy that the simulated training of a network reaches, 0.3-0.9: a function of the network and the seed."""
     return 0.3 + 0.6 * random.Random(f"{job.architecture.digest}/{job.task.seed}").random()
 
 
 def pretend(job: Job, report: Reporter) -> Score:
-    """Learns at once, to a quality that depends on network and seed."""
+    """Simulates a training that takes no time and reaches `quality`."""
     return learn(job, report, quality(job))
 
 
 def learn(job: Job, report: Reporter, accuracy: float) -> Score:
-    """Reports epoch by epoch up to an accuracy."""
+    """Reports epoch by epoch, with accuracies that rise linearly to `accuracy`."""
     curve: list[EpochResult] = []
     for epoch in range(1, job.task.epochs + 1):
         curve.append(
@@ -45,7 +45,7 @@ def learn(job: Job, report: Reporter, accuracy: float) -> Score:
 
 
 def fault(kind: str) -> Any:
-    """Does what goes wrong in a training."""
+    """Causes a fault of this kind; returns NaN for the kind `nan`."""
     if kind == "raise":
         raise ValueError("no such kernel")
     if kind == "exit":
@@ -64,21 +64,21 @@ def fault(kind: str) -> Any:
 FAULTS = ("raise", "exit", "sys.exit", "kill", "segfault", "nan")
 
 CRASHES = ("exit", "kill", "segfault")
-"""Those that take the process with them."""
+"""Faults that end the process."""
 
 
 @dataclass(frozen=True)
 class Faulty:
-    """Trials 1, 2, ... go wrong after one epoch, each in its own way; the others are fine.
+    """Trials 1, 2, ... each fail after one epoch, each in another way; the others succeed.
 
     Args:
-        kinds: what goes wrong in them, see `fault`.
+        kinds: the kind of fault of each of these trials, see `fault`.
     """
 
     kinds: tuple[str, ...] = FAULTS
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains, or does what goes wrong."""
+        """Simulates a training, or causes the trial's fault."""
         if 1 <= job.number <= len(self.kinds) and not job.confirm:
             report(EpochResult(1, {"accuracy": 0.2, "loss": 1.0}, 0.1))
             return Score({"accuracy": fault(self.kinds[job.number - 1]), "loss": 1.0}, job.task.epochs, 0.1)
@@ -93,7 +93,7 @@ def hanging(job: Job, report: Reporter) -> Score:
 
 
 def taking(seconds: float, job: Job, report: Reporter) -> Score:
-    """Takes so long an epoch."""
+    """Simulates a training that takes `seconds` per epoch."""
 
     def later(r: EpochResult) -> bool:
         time.sleep(seconds)
@@ -106,14 +106,14 @@ slow, brief, lasting = (partial(taking, seconds) for seconds in (0.2, 0.03, 3.0)
 
 
 def chatty(job: Job, report: Reporter) -> Score:
-    """Prints to both streams."""
+    """Prints to standard output and standard error."""
     print("said in a worker", flush=True)
     os.write(2, b"complained in a worker\n")
     return pretend(job, report)
 
 
 def stuck(job: Job, report: Reporter) -> Score:
-    """Trial 1 never ends; the worker is told so at once and not after a quarter of a minute."""
+    """Trial 1 never ends; the worker's watchdog notices it after one second instead of a quarter of a minute."""
     if job.number == 1:
         from dcdnas.training.watchdog import watchdog
 
@@ -123,22 +123,22 @@ def stuck(job: Job, report: Reporter) -> Score:
 
 
 def endless(job: Job, report: Reporter) -> Score:
-    """No training of this ends or says anything."""
+    """Never ends and never reports anything."""
     return Score({"accuracy": fault("hang"), "loss": 1.0}, 1, 1.0)
 
 
 @dataclass(frozen=True)
 class Noting:
-    """Writes down when and with which GPUs each training ran; the first one waits for a second to begin.
+    """Records when and on which GPUs each training ran; the first training waits until a second one has started.
 
     Args:
-        folder: for the notes.
+        folder: folder for the records.
     """
 
     folder: str
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains for a moment."""
+        """Simulates a training of 0.2 s."""
         folder, began = Path(self.folder), time.time()
         (folder / f"{job.number}.began").touch()
         until = time.monotonic() + 120  # a busy machine takes long to start a second worker
@@ -151,7 +151,7 @@ class Noting:
 
 
 def lingering(job: Job, report: Reporter) -> Score:
-    """When it is stopped, takes longer to end than Tune waits for."""
+    """When stopped, takes longer to end than Tune waits."""
     try:
         return pretend(job, report)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Trainings that go wrong in many ways. Worker processes import them: nothing here takes long to import."""
+"""Trainings that fail in many ways. Worker processes import this module, so everything that it imports loads quickly."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CRASHED, KILLED, RAISED, HUNG = FailureKind.CRASHED, FailureKind.KILLED, Failure
 
 
 class Wordless(Exception):
-    """Cannot be said."""
+    """An exception that cannot be converted to text."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
 
 
 class Unpicklable(Exception):
-    """Cannot be sent."""
+    """An exception that cannot be sent to another process."""
 
     def __init__(self) -> None:
         super().__init__("holds a lock")
@@ -38,7 +38,7 @@ class Unpicklable(Exception):
 
 
 class Aside(BaseException):
-    """Is no Exception."""
+    """An exception that is not a subclass of `Exception`."""
 
 
 def raises(error: BaseException) -> Callable[[], Any]:
@@ -58,7 +58,7 @@ def spin() -> None:
 
 
 def leave_a_child(parent: Callable[[], Any]) -> None:
-    """Forks a process that outlives its parent and holds all that the parent had open."""
+    """Forks a process that outlives its parent and keeps all open files of the parent open."""
     if not os.fork():
         time.sleep(20)
         os._exit(0)
@@ -128,7 +128,7 @@ KINDS: dict[str, tuple[Callable[[], Any], frozenset[FailureKind]]] = {
     "closes all": (close_everything, frozenset({CRASHED, RAISED})),
     "dies with a child": (lambda: leave_a_child(lambda: os._exit(7)), frozenset({CRASHED})),
 }
-"""What a training does after its first report, and what its failure may be called."""
+"""What a training does after its first report, and the failure kinds that may be recorded for it."""
 
 HARMLESS: dict[str, Callable[[], Any]] = {
     "prints bytes": print_bytes,
@@ -138,7 +138,7 @@ HARMLESS: dict[str, Callable[[], Any]] = {
     "changes folder": lambda: os.chdir("/"),
     "SIGHUP is ignored": lambda: os.kill(os.getpid(), signal.SIGHUP) if signal.SIGHUP in blocked() else None,
 }
-"""What a training may do and end well all the same."""
+"""What a training may do and still finish successfully."""
 
 HANGING = ("stopped", "sleeps", "spins")
 
@@ -151,16 +151,16 @@ def blocked() -> set[signal.Signals]:
 
 @dataclass(frozen=True)
 class Bad:
-    """The trainings 1, 2, ... each do what one of the kinds says after an epoch; the others are fine.
+    """Trainings 1, 2, ... each do what their kind says after one epoch; the others succeed.
 
     Args:
-        kinds: names of `KINDS` and `HARMLESS`.
+        kinds: keys of `KINDS` and `HARMLESS`, one for each of the trainings from 1 on.
     """
 
     kinds: tuple[str, ...]
 
     def __call__(self, job: Job, report: Reporter) -> Score:
-        """Trains, and does what goes wrong."""
+        """Simulates a training, with its fault if it has one."""
         value: Any = None
         if 1 <= job.number <= len(self.kinds):
             report(EpochResult(1, {"accuracy": 0.2, "loss": 1.0}, 0.1))

@@ -1,4 +1,4 @@
-"""The helpers and fixtures of the engine's, the dashboard's and the command line's tests, for these too."""
+"""Makes the helpers and fixtures of the tests of the engine, the dashboard and the command line available here."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""Tries readers of files on files that are nearly fine: `make fuzz HOURS=2`, or for one reader
+"""Fuzzes the readers of files with nearly valid files: `make fuzz HOURS=2`, or for one reader
 
     python tests/faults/fuzz.py --hours 0.1 --only npz
 
 A reader may refuse a file with a `DcdnasError`. Anything else is a fault: another exception, a crash, more than 5 s of processor
-time, more than 1 GiB of memory. A file is one that is fine with a few changes by chance, or one that was the first to reach a
-line with one change more. What is known is kept in ``.fuzz`` (a next call goes on), and what reached a line for the
-first time or was a fault in
-``tests/faults/corpus``, which `make test-all` tries again. Each reader runs in a process of its own, so that a crash costs a
-round. ``--table`` tries nothing and prints what is known, for the documentation.
+time, or more than 1 GiB of memory. A file is a valid one with a few random changes, or one that was the first to reach a line of
+the reader, with one more change. Results are stored in ``.fuzz``, from which a later call resumes. Files that were the first to
+reach a line or that caused a fault are stored in ``tests/faults/corpus``, which `make test-all` tries again. Each reader runs in
+a separate process, so that a crash costs only one round. ``--table`` tries nothing and prints the results for the documentation.
 """
 
 from __future__ import annotations
@@ -40,42 +39,42 @@ CORPUS = HERE / "corpus"
 STATE = HERE.parents[1] / ".fuzz"
 
 SECONDS, BYTES = 5.0, 2**30
-"""Of processor time and of memory that one file may cost."""
+"""Processor time and memory that one file may take."""
 
 KEPT = 60
-"""Files of a reader that the corpus keeps for the lines that they reach."""
+"""Maximum number of files of a reader that the corpus keeps because they reach new lines."""
 
 GUIDED = 1 / 3
-"""Share of the files that are made of one that was the first to reach a line."""
+"""Fraction of the files that are derived from one that was the first to reach a line."""
 
 SEEDS = 41
-"""A file begins with one of so many numbers, by which a target chooses one that is fine."""
+"""Range of the number that selects the valid file from which a target derives a changed one."""
 
 WATCHED, EVERY = 1_000, 50
-"""The first files are read with an eye on the lines that they reach, which takes several times as long; later one in so many."""
+"""Line coverage is traced for the first `WATCHED` files, then for one in `EVERY`, because it takes several times as long."""
 
 BATCH = 500
-"""Files after which what is known is written down."""
+"""Number of files after which the results are stored."""
 
 ROUND = 30.0
-"""Seconds of processor time of a round of one reader."""
+"""Processor seconds of one round of a reader."""
 
 
 class TooSlow(BaseException):
-    """A reader is past its deadline; no `Exception`, which it could catch."""
+    """A reader has exceeded its time; not an `Exception`, which the reader could catch."""
 
 
 @dataclass
 class Known:
-    """What is known of one reader.
+    """The results of one reader.
 
     Args:
-        tried: executions.
-        refused: of them, how many were refused in words.
-        seconds: of processor time.
-        lines: of its modules that were reached, as ``module:line``.
-        faults: signature of each fault -> how its file is made, and the traceback.
-        mended: signatures of the faults that are no more.
+        tried: number of files tried.
+        refused: number of these that were refused with a message.
+        seconds: processor time.
+        lines: reached lines of its modules, as ``module:line``.
+        faults: signature of each fault -> recipe of its file, and the traceback.
+        mended: signatures of the faults that no longer occur.
     """
 
     tried: int = 0
@@ -87,18 +86,18 @@ class Known:
 
     @staticmethod
     def of(name: str) -> Known:
-        """From its file."""
+        """Reads the results of a reader from its file; empty results if there is none."""
         path = STATE / f"{name}.json"
         return Known(**json.loads(path.read_text())) if path.exists() else Known()
 
     def write(self, name: str) -> None:
-        """To its file."""
+        """Writes the results of a reader to its file."""
         STATE.mkdir(exist_ok=True)
         (STATE / f"{name}.json").write_text(json.dumps(vars(self), indent=1))
 
 
 class Lines:
-    """Which lines of some files run; those of functions only, since the others ran when they were imported."""
+    """Traces which lines of some files run, inside functions only, since all others have run at import time."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = {path: Path(path).stem for path in files}
@@ -107,7 +106,7 @@ class Lines:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Notes lines within the block."""
+        """Records the lines that run within the block."""
         sys.settrace(self._call)
         try:
             yield
@@ -124,12 +123,12 @@ class Lines:
 
 
 def _inner(path: str) -> set[int]:
-    """Numbers of the lines of all functions of a file."""
+    """Line numbers of all functions of a file."""
 
     def of(code: CodeType) -> Iterator[int]:
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
-                if inner.co_flags & 0x2:  # which functions have and classes have not
+                if inner.co_flags & 0x2:  # a flag of functions that classes do not have
                     yield from (line for _, _, line in inner.co_lines() if line and line != inner.co_firstlineno)
                 yield from of(inner)
 
@@ -150,9 +149,9 @@ def _deadline() -> Iterator[None]:
 
 
 def fault_of(target: Target, path: Path) -> tuple[str, str]:
-    """What is wrong with how a reader takes a file: a signature and the traceback.
+    """Has a reader read a file; returns the signature of the fault and its traceback.
 
-    Both are empty when nothing is; the signature of a file that is refused is ``refused``.
+    Both are empty if there is no fault; the signature of a refused file is ``refused``.
     """
     from dcdnas.errors import DcdnasError
 
@@ -174,12 +173,12 @@ def fault_of(target: Target, path: Path) -> tuple[str, str]:
 
 
 def tried(name: str, seed: int, steps: Sequence[Step], folder: Path) -> tuple[str, str]:
-    """One file made and read."""
+    """Makes one file and has it read; returns the result of `fault_of`."""
     return fault_of(TARGETS[name], TARGETS[name].put(folder, seed, steps))
 
 
 def recipes(name: str) -> list[tuple[int, list[Step]]]:
-    """The files of a reader that are kept, as how they are made."""
+    """The files in the corpus of a reader, each as its recipe: the number of a valid file and the changes."""
     path = CORPUS / f"{name}.jsonl"
     plain = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [(one["seed"], [(a, b, c) for a, b, c in one["steps"]]) for one in plain]
@@ -192,11 +191,11 @@ def _keep(name: str, seed: int, steps: Sequence[Step], why: str) -> None:
 
 
 class Round:
-    """Tries one reader on one file after the other.
+    """One round of a reader, which reads one file after the other.
 
     Args:
-        name: of the reader.
-        until: moment of `time.monotonic` at which it ends.
+        name: name of the reader.
+        until: time at which the round ends, on the clock of `time.monotonic`.
     """
 
     def __init__(self, name: str, until: float) -> None:
@@ -208,7 +207,7 @@ class Round:
         self.now = os.open(STATE / f"{name}.now", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
 
     def run(self) -> None:
-        """Until time is up or as many files were tried as are wanted."""
+        """Tries files until the time is up or the wanted number is reached."""
         tried(self.name, 0, [], self.folder)  # imports what it needs
         here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (here + 4 * BYTES, resource.RLIM_INFINITY))
@@ -252,7 +251,7 @@ class Round:
 
 
 def look_again(name: str) -> None:
-    """Writes down which faults of a reader are no more."""
+    """Tries the files of a reader's known faults again, and records which faults no longer occur."""
     known = Known.of(name)
     for fault, said in list(known.faults.items()):
         if _fine(name, json.loads(said.split("\n")[0])):
@@ -262,13 +261,13 @@ def look_again(name: str) -> None:
 
 
 def _fine(name: str, made: tuple[int, list[Step]]) -> bool:
-    """Whether a file is read or refused; it is tried in a process of its own, which it may end."""
+    """Whether a file is read or refused without a fault; runs in a separate process, which the file may crash."""
     command = [sys.executable, __file__, "--again", name, json.dumps(made)]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def smallest(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
-    """The steps without those that a fault does not need."""
+    """Drops the changes that are not needed to cause a fault; returns the remaining ones."""
     for step in list(steps):
         fewer = [other for other in steps if other is not step]
         if fails(fewer):
@@ -277,12 +276,12 @@ def smallest(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Ste
 
 
 def done(name: str, known: Known) -> bool:
-    """Whether a reader was tried as often as is wanted."""
+    """Whether the wanted number of files was tried with a reader."""
     return known.tried >= TARGETS[name].wanted
 
 
 def table(names: Sequence[str]) -> Iterator[str]:
-    """What is known of readers, in lines of Markdown."""
+    """Yields the lines of a Markdown table of the readers' results."""
     yield "| reader | files | of them refused | faults found | of them left | lines of the reader that were reached |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name in names:
@@ -293,7 +292,7 @@ def table(names: Sequence[str]) -> Iterator[str]:
 
 
 def one_round(name: str, until: float) -> None:
-    """Tries one reader for some time, and says what is known of it then."""
+    """Runs one round of a reader, and prints its results."""
     Round(name, until).run()
     known, lines = Known.of(name), Lines(TARGETS[name].files()).all
     counts = f"{known.tried:8,} tried, {known.refused:8,} refused, {len(known.lines)} of {len(lines)} lines"
@@ -301,13 +300,15 @@ def one_round(name: str, until: float) -> None:
 
 
 def main() -> None:
-    """Rounds of the readers that are the furthest from what is wanted, until time is up."""
+    """Runs rounds, each of the reader with the smallest fraction of its wanted files, until the time is up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--only", nargs="*", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--table", action="store_true", help="print what is known, and try nothing")
-    parser.add_argument("--again", nargs=2, metavar=("READER", "FILE"), help="one file, in this process; fails if it is a fault")
-    parser.add_argument("--round", nargs=2, metavar=("READER", "UNTIL"), help="one round, in this process")
+    parser.add_argument("--table", action="store_true", help="print the results so far, and try nothing")
+    parser.add_argument(
+        "--again", nargs=2, metavar=("READER", "FILE"), help="try one file in this process; fails if it causes a fault"
+    )
+    parser.add_argument("--round", nargs=2, metavar=("READER", "UNTIL"), help="run one round in this process")
     given = parser.parse_args()
     STATE.mkdir(exist_ok=True)
     if given.table:
@@ -326,7 +327,7 @@ def main() -> None:
         name = min(left, key=lambda name: Known.of(name).tried / TARGETS[name].wanted)
         code = subprocess.run([sys.executable, __file__, "--round", name, str(until)], check=False).returncode
         if code > 0:
-            sys.exit(code)  # a mistake of this file, which it has printed
+            sys.exit(code)  # an error of this script, which it has printed
         if code < 0:
             known, recipe = Known.of(name), (STATE / f"{name}.now").read_text().strip()
             known.faults[f"ended with {code}"] = recipe

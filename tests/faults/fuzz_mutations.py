@@ -1,4 +1,4 @@
-"""What the fuzzer makes of files that are fine: other bytes, other values in them, other cells of a run's memory."""
+"""The fuzzer's mutations of valid files: changed bytes, changed values, and changed cells of a run's database."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from dcdnas.engine import _rows as rows
 
 Step = tuple[int, int, int]
-"""What is done, where (of 2^16), and with which value."""
+"""Kind of a change, its relative position (of 2^16), and a value."""
 
 MOST = 4
-"""Changes of a file at most."""
+"""Maximum number of changes of a file."""
 
 STEPS = st.lists(st.tuples(st.integers(0, 2**8), st.integers(0, 2**16 - 1), st.integers(0, 2**16)), min_size=0, max_size=MOST)
-"""Some changes, as Hypothesis chooses them: the fewer the simpler."""
+"""Hypothesis strategy for lists of changes; fewer changes count as simpler."""
 
 
 def any_step(rng: random.Random) -> Step:
-    """A change by chance."""
+    """Draws a random change."""
     return rng.randint(0, 2**8), rng.randrange(2**16), rng.randint(0, 2**16)
 
 
@@ -36,17 +36,17 @@ ODD: tuple[Any, ...] = (
     {"": None}, {"a": {"b": {}}}, [0] * 300, "../../etc/passwd", "*", "a.b", "auto", "fit", ["fit"], {"share": "block"},
     {"*": [3]}, "1:30", "no",
 )  # fmt: skip
-"""Values that readers have stumbled over."""
+"""Values that have caused faults in readers."""
 
 BYTES = (
     b"\x00", b"\xff", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"[" * 200, b"{", b"}", b"\n", b'"', b": ", b"\xc3",
     b"9" * 400, b"-",
 )  # fmt: skip
-"""Bytes that readers have stumbled over."""
+"""Bytes that have caused faults in readers."""
 
 
 def changed_bytes(content: bytes, steps: Sequence[Step]) -> bytes:
-    """Bytes set, put in, taken out, doubled, cut off, and bits turned."""
+    """Flips bits, and sets, inserts, deletes, repeats and truncates bytes."""
     made = bytearray(content)
     for kind, where, value in steps:
         at = where * len(made) // 2**16
@@ -70,7 +70,7 @@ def changed_bytes(content: bytes, steps: Sequence[Step]) -> bytes:
 
 
 def changed_values(content: bytes, steps: Sequence[Step]) -> bytes:
-    """JSON, which YAML's readers take too, with other values, without some, with more, or with bytes changed."""
+    """Replaces, removes and adds values in JSON (which is also valid YAML), or changes bytes of its text."""
     data = json.loads(content)
     in_text: list[Step] = []
     for kind, where, value in steps:
@@ -98,7 +98,7 @@ def changed_values(content: bytes, steps: Sequence[Step]) -> bytes:
 
 
 def _places(data: Any) -> Any:
-    """Every list or object with a key of it."""
+    """Yields every pair of a list or object and one of its keys."""
     keys = list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
     for key in keys:
         yield data, key
@@ -109,14 +109,14 @@ CELLS = (
     None, -1, 0, 2**62, 1e300, float("inf"), "", "x", "{", "[]", "{}", "[" * 1000, '{"a": []}', '{"accuracy": null}', "NaN",
     b"\xff", "finished", "failed", "x" * 3000,
 )  # fmt: skip
-"""Cells that readers have stumbled over."""
+"""Cells that have caused faults in readers."""
 
 
 TABLES = ("meta", "trials", "networks", "reports", "confirmations")
 
 
 def changed_memory(path: Path, steps: Sequence[Step]) -> None:
-    """A run's memory, in place: other cells, with the right digest as often as not, rows gone, and bytes changed."""
+    """Changes a run's database in place: replaces cells, often with a matching digest, removes rows, or changes bytes."""
     in_file = [step for step in steps if step[0] % 4 == 3]
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for kind, where, value in (step for step in steps if step[0] % 4 != 3):
@@ -135,7 +135,7 @@ def changed_memory(path: Path, steps: Sequence[Step]) -> None:
             try:
                 db.execute(f"DELETE FROM {table} WHERE {here}", before[:keys])
                 db.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
-            except sqlite3.Error:  # the table does not take it, so no file has it
+            except sqlite3.Error:  # SQLite refuses the cell, so no file can contain it
                 continue
     if in_file:
         path.write_bytes(changed_bytes(path.read_bytes(), [(value, where, kind // 4) for kind, where, value in in_file]))

@@ -1,4 +1,4 @@
-"""The readers that the fuzzer tries: what each is given to begin with, how it is called, and where its lines are."""
+"""The readers that the fuzzer tests: the valid files from which it starts, how each is called, and the modules it covers."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 TEXTS, BINARIES = 100_000, 5_000
-"""Files that are wanted of a reader of text and of one of bytes."""
+"""Number of files to try with a reader of text and with a reader of binary files."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A reader.
+    """A reader that the fuzzer tests.
 
     Args:
-        seeds: files that are fine, from which the others are made.
-        read: reads a file; whatever it raises beside a `DcdnasError` is a fault.
-        name: of the file that it is given.
-        modules: whose lines are counted.
-        wanted: executions.
-        change: makes another file of one that is fine.
+        seeds: returns the contents of valid files, from which the others are made.
+        read: reads a file; any exception other than a `DcdnasError` is a fault.
+        name: name of the file that it is given.
+        modules: modules whose line coverage is measured.
+        wanted: number of files to try.
+        change: makes a changed file from the content of a valid one.
     """
 
     seeds: Callable[[], Sequence[bytes]]
@@ -49,28 +49,28 @@ class Target:
     change: Change = changed_values
 
     def put(self, folder: Path, seed: int, steps: Sequence[Step]) -> Path:
-        """Writes one changed file."""
+        """Writes one changed file; returns its path."""
         seeds = kept(self.seeds)
         path = folder / self.name
         path.write_bytes(self.change(seeds[seed % len(seeds)], steps))
         return path
 
     def files(self) -> list[str]:
-        """Of the modules, as a traceback names them."""
+        """Paths of the modules, as a traceback names them."""
         return [str(importlib.import_module(f"dcdnas.{name}").__file__) for name in self.modules]
 
 
 @cache
 def kept(seeds: Callable[[], Sequence[bytes]]) -> Sequence[bytes]:
-    """What a target begins with, made once."""
+    """The valid files of a target, made once."""
     return seeds()
 
 
 class MemoryTarget(Target):
-    """A whole run with a changed memory."""
+    """A reader of complete runs, which get a changed database."""
 
     def put(self, folder: Path, seed: int, steps: Sequence[Step]) -> Path:
-        """Copies a run and changes its memory."""
+        """Copies a run and changes its database; returns its folder."""
         run = folder / "run"
         if not run.exists():
             _run(run)
@@ -95,7 +95,7 @@ def _yaml(*paths: Path) -> list[bytes]:
 
 
 def _spaces() -> list[bytes]:
-    """Spaces with few stages, and two options for one or two settings only: so they are read many times as soon."""
+    """Shipped spaces, reduced to few stages and to two options for one or two settings, so that reading is much faster."""
 
     def small(value: Any, most: int) -> Any:
         if isinstance(value, dict):
@@ -401,10 +401,10 @@ def _read_run(folder: Path) -> object:
 READING = "space.reading"
 
 SMALL = ("fashion-quick", "fashion-fit", "nas-bench-macro", "segmentation-quick")
-"""Spaces with all kinds of keys."""
+"""Shipped spaces that together use all kinds of keys."""
 
 SEVERAL = ("channels", "strides", "block", "depth", "upsampling")
-"""Settings that keep two entries in them."""
+"""Settings that keep two entries in the reduced spaces."""
 
 TARGETS: dict[str, Target] = {
     "space": Target(
@@ -428,4 +428,4 @@ TARGETS: dict[str, Target] = {
     "checkpoint": Target(_checkpoints, _read_checkpoint, "state.pth", ("published._state",), BINARIES, changed_bytes),
     "run": MemoryTarget(list, _read_run, "run", ("engine.store", "engine._rows", "engine._facts", "results.reading"), BINARIES),
 }  # fmt: skip
-"""Every reader of files that others write, by name."""
+"""Every reader of files that may come from other people or programs, by name."""

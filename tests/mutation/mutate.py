@@ -1,6 +1,6 @@
-"""Changes the code of the core a little, mutant by mutant, and sees whether the tests of the changed module notice.
+"""Mutation tests: changes the code of the core in one place at a time, and checks whether the module's tests notice.
 
-``python tests/mutation/mutate.py [--jobs N] [--seconds S]`` goes on where it was stopped and writes ``results.json`` after every
+``python tests/mutation/mutate.py [--jobs N] [--seconds S]`` resumes an interrupted run and writes ``results.json`` after every
 mutant. A mutant runs in a copy of the package in a temporary folder, so the working tree is never changed.
 """
 
@@ -36,16 +36,16 @@ TARGETS = {
     "dcdnas/engine/loop.py": "tests/engine/test_loop.py",
     "dcdnas/cost/*.py": "tests/cost tests/operators/test_layer_parts.py",
 }
-"""Modules, and the tests that must notice a change of them."""
+"""Modules -> tests that must notice a change in them."""
 
 FOLDERS = ("dcdnas", "search_spaces", "tests", "docs", "benchmarks")
-"""What a copy of the project has, besides the files beside them."""
+"""Folders in a copy of the project, beside the files of its root."""
 
 COUNT, SEED, TIME_LIMIT = 200, 0, 300.0
 MEMORY = 8 << 30
-"""Bytes that a mutant may take: a loop that never ends may also never stop growing."""
+"""Memory limit of a mutant in bytes, because an endless loop may also allocate endlessly."""
 PRELOADED = ["torch", "optuna", "moocore", "pandas", "fvcore.nn"]
-"""Imported once: every mutant's process is forked from one that has them."""
+"""Packages that are imported once, in the process from which every mutant's process is forked."""
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -72,15 +72,15 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one place of a file.
+    """One change in one place of a file.
 
     Args:
-        file: relative to the project.
-        line: of the place.
-        before: the code there.
-        after: what stands there instead.
-        node: which node of the file's tree is replaced, in the order of `ast.walk`.
-        choice: which of the node's replacements it is.
+        file: path relative to the project.
+        line: line number of the place.
+        before: original code of the place.
+        after: code that replaces it.
+        node: index of the replaced node of the file's tree, in the order of `ast.walk`.
+        choice: index among the node's replacements.
     """
 
     file: str
@@ -92,7 +92,7 @@ class Mutant:
 
 
 def replacements(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in a node's place."""
+    """Yields the possible replacements of a node."""
     match node:
         case ast.Compare(left, ops, comparators):
             for i, op in enumerate(ops):
@@ -121,7 +121,7 @@ def replacements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def untouched(tree: ast.AST) -> set[int]:
-    """Nodes that do not say what the code does: annotations, decorators, texts, what only a type checker reads."""
+    """Ids of the nodes that do not affect behaviour: annotations, decorators, f-strings, and code for type checkers only."""
     found: set[int] = set()
     for node in ast.walk(tree):
         parts = [getattr(node, name, None) for name in ("annotation", "returns")] + getattr(node, "decorator_list", [])
@@ -156,7 +156,7 @@ def mutated(source: str, mutant: Mutant) -> str:
 
 
 def drawn(root: Path = ROOT, count: int = COUNT, seed: int = SEED) -> list[tuple[Mutant, str]]:
-    """Mutants and their tests, by turns one of each target, so that a run that was cut off has looked at all of them."""
+    """Draws mutants, with their tests, in turn from each target, so that an interrupted run has covered all of them."""
     rng, columns = random.Random(seed), []
     for pattern, tests in TARGETS.items():
         files = sorted(str(path.relative_to(root)) for path in root.glob(pattern))
@@ -167,7 +167,7 @@ def drawn(root: Path = ROOT, count: int = COUNT, seed: int = SEED) -> list[tuple
 
 @cache
 def nearest_first(root: Path, file: str, tests: str) -> str:
-    """The test files, those first that name the module: most mutants are noticed there, and the others need not run."""
+    """The test files, starting with those that name the module: most mutants fail there, so that the others need not run."""
     module = file.removesuffix(".py").replace("/", ".")
     package, _, name = module.rpartition(".")
     named = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
@@ -181,7 +181,7 @@ def nearest_first(root: Path, file: str, tests: str) -> str:
 
 
 def run_tests(folder: str, tests: str, failed: str) -> None:
-    """Runs in a process of its own: the tests in a copy of the project; the first that fails is written to a file."""
+    """Runs the tests in a copy of the project, in a separate process; writes the name of the first failing test to a file."""
     import pytest
 
     class First:
@@ -206,7 +206,7 @@ def run_tests(folder: str, tests: str, failed: str) -> None:
 
 
 class Copies:
-    """Copies of the project, one for each mutant that runs at a time."""
+    """Copies of the project, one for each mutant that runs concurrently."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.lock, self.made = folder, [], Lock(), 0
@@ -227,14 +227,14 @@ class Copies:
         return copy
 
     def tried(self, mutant: Mutant | None, tests: str) -> dict[str, object]:
-        """Whether the tests notice the mutant (or fail without any), which one first, and after how long."""
+        """Runs the tests on a mutant, or on the unchanged code; returns the status, the first failing test and the seconds."""
         copy = self.take()
         file, failed, began = copy / (mutant.file if mutant else "pyproject.toml"), copy / "failed", time.monotonic()
         source = file.read_text()
         failed.unlink(missing_ok=True)
         if mutant:
             file.write_text(mutated(source, mutant))
-            os.utime(file, (began + 1e6, time.time_ns() % 10**9))  # a time no compiled file was made for
+            os.utime(file, (began + 1e6, time.time_ns() % 10**9))  # a time that matches no compiled file
         process = self.context.Process(target=run_tests, args=(str(copy), tests, str(failed)))
         process.start()
         process.join(TIME_LIMIT)
@@ -251,14 +251,14 @@ class Copies:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument("--seconds", type=float, default=3600, help="after which no mutant is started any more")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent mutants")
+    parser.add_argument("--seconds", type=float, default=3600, help="seconds after which no further mutant is started")
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.seconds
     wanted = drawn()
     rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     done = {Mutant(**{name: row[name] for name in Mutant.__annotations__}): row for row in rows}
-    known = [done[m] for m, _ in wanted if m in done]  # what was found of code that has changed since is dropped
+    known = [done[m] for m, _ in wanted if m in done]  # drops results of code that has changed since
     left = [(m, tests) for m, tests in wanted if m not in done]
     lock = Lock()
     with tempfile.TemporaryDirectory(prefix="dcdnas-mutants-") as folder, ThreadPoolExecutor(arguments.jobs) as pool:
@@ -278,7 +278,7 @@ def main() -> None:
         for tests in TARGETS.values():
             if (found := copies.tried(None, tests))["status"] != "survived":
                 said = next(Path(folder).glob("*/said")).read_text()
-                sys.exit(f"{tests}: fails without any mutant: {found}\n{said}")
+                sys.exit(f"{tests}: the tests fail on the unchanged code: {found}\n{said}")
         list(pool.map(one, left))
     counts = {status: sum(row["status"] == status for row in known) for status in ("killed", "timeout", "survived")}
     print(f"{len(known)} of {COUNT} mutants: {counts}")

@@ -15,7 +15,7 @@ from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
 
 @st.composite
 def architectures(draw: st.DrawFn, network: str, head: str = "") -> Architecture:
-    """A small architecture of `network` with a head, each setting drawn, some layers named explicitly."""
+    """Draws a small architecture of `network` with a head: every setting is random, and some layers are named explicitly."""
     stages = draw(st.integers(1, 3))
     depth = draw(st.lists(st.integers(1, 2), min_size=stages, max_size=stages))
     least = 0.25 if network in ("resnet", "shufflenetv2") else 1.0

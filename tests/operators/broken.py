@@ -1,4 +1,4 @@
-"""An operator that keeps the contract, and others that each break it in one place: what the contract's own test runs over."""
+"""An operator that keeps the contract, and others that each break it in one place, for the test of the contract itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Static = operators["static"]
 
 
 class Sound(Static):
-    """y = s(x) (W * x) = W * (s(x) x), with one s = 1 + tanh(F mean(x) / T) / divisor a sample."""
+    """y = s(x) (W * x) = W * (s(x) x), with one scale s = 1 + tanh(F mean(x) / T) / divisor per sample."""
 
     FORMS = ("after", "before")
 
@@ -34,7 +34,7 @@ class Sound(Static):
         self.start()
 
     def start(self) -> None:
-        """For what a subclass does at the end of its making."""
+        """Hook for what a subclass does at the end of its construction."""
 
     @classmethod
     def training_forms(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> tuple[str, ...]:

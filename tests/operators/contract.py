@@ -1,4 +1,4 @@
-"""What the contract test runs over: every operator by its name at every geometry it takes."""
+"""Parameters of the contract tests: every operator by name at every geometry that it supports."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def supported(name: str) -> list[ConvGeometry]:
-    """The geometries that an operator takes with its default settings."""
+    """The geometries that an operator supports with its default settings."""
     return by_class.supported(operators[name])
 
 
 def places(where: Callable[[str, ConvGeometry], bool] = lambda name, geometry: True) -> list[Any]:
-    """Each operator at each geometry that it takes, as arguments of a test; those beyond the quick ones are slow."""
+    """Each operator at each geometry that it supports, as parameters of a test; those not in `QUICK` are marked slow."""
     return [
         pytest.param(name, g, id=f"{name}-{g}".replace(" ", "-"), marks=() if g in QUICK else pytest.mark.slow)
         for name in operators
@@ -36,15 +36,15 @@ def places(where: Callable[[str, ConvGeometry], bool] = lambda name, geometry: T
 
 
 def each_place(test: Callable[..., None]) -> Callable[..., None]:
-    """Gives a test every operator at each place that it takes; see `each_place_where`."""
+    """Parametrises a test with every operator at each place that it supports; see `each_place_where`."""
     return each_place_where(lambda name, geometry: True)(test)
 
 
 def each_place_where(where: Callable[[str, ConvGeometry], bool]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a test every operator at each such place that it takes.
+    """Parametrises a test with every operator at each place that it supports and that `where` accepts.
 
-    The fast run tries each rule with every operator at one of its quick places. Which one is by the rule's name and the
-    operator's turn, so that each quick place is tried by some rules, and each rule at several. All are tried when all tests run.
+    In the fast run, each test runs for every operator at one of its quick places. The test's name and the operator's position
+    decide which one, so that some tests cover each quick place, and each test covers several. All places run when all tests run.
     """
 
     def marked(test: Callable[..., None]) -> Callable[..., None]:
@@ -63,15 +63,15 @@ def each_place_where(where: Callable[[str, ConvGeometry], bool]) -> Callable[[Ca
 
 
 def training_forms(name: str, geometry: ConvGeometry, settings: dict[str, Setting]) -> tuple[str, ...]:
-    """The forms that can train."""
+    """The forms of an operator that support training."""
     return operators[name].training_forms(geometry, settings)
 
 
 def sampled(name: str, geometry: ConvGeometry, count: int = 3) -> list[dict[str, Setting]]:
-    """As of the class."""
+    """`dcdnas.testing.places.sampled` for an operator by its name."""
     return by_class.sampled(operators[name], geometry, count)
 
 
 def forms(name: str, geometry: ConvGeometry, count: int = 3) -> list[tuple[dict[str, Setting], str]]:
-    """As of the class."""
+    """`dcdnas.testing.places.forms` for an operator by its name."""
     return by_class.forms(operators[name], geometry, count)

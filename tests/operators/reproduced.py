@@ -1,4 +1,4 @@
-"""What published layers computed, and the check that ours compute it."""
+"""Checks that our layers reproduce the recorded outputs and gradients of published layers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 def check_reproduced(operator: nn.Module, vector: Mapping[str, Tensor]) -> None:
-    """The published layer's output in eval, its output in training, and the gradient of its input there.
+    """Asserts that an operator reproduces the published outputs in eval and training mode, and the input gradient in training.
 
     Args:
-        operator: in double precision, with the published weights.
-        vector: ``x``, ``y_eval``, ``y_train`` and ``grad_x``, of a loss that weighs the outputs from -1 to 1.
+        operator: operator in double precision with the published weights.
+        vector: ``x``, ``y_eval``, ``y_train`` and ``grad_x``, for a loss that weights the outputs from -1 to 1.
     """
     torch.testing.assert_close(operator.eval()(vector["x"]), vector["y_eval"], rtol=0, atol=1e-9)
     x = vector["x"].clone().requires_grad_()
