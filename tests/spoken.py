@@ -14,7 +14,7 @@ import typer
 
 from dcdnas.cli._app import make_app
 
-QUOTED = re.compile(r"`(dcdnas [^`]+)`|(?:Example:|Next|Try it:|Go on with:)\s+(dcdnas [^\n]+)")
+QUOTED = re.compile(r"`(dcdnas [^`]+)`|(?:Example:|Next|Try it:|Continue with:)\s+(dcdnas [^\n]+)")
 """Commands between backticks, and commands after words that announce one."""
 
 

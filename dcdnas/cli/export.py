@@ -117,8 +117,8 @@ def _written(
     licence: str,
 ) -> Sequence[Written]:
     """Writes one network, with a model card if a config is written, and an int8 model if there are calibration images."""
-    from dcdnas.export import export_model
-    from dcdnas.pages.card import CARD, replaceable, write_card
+    from dcdnas.export import CARD, export_model
+    from dcdnas.pages.card import replaceable, write_card
 
     model, carded = one.model(), "config" in formats
     if carded and not replaceable(folder):

@@ -147,7 +147,7 @@ def _lines(run: Run) -> list[str]:
         f"Disk       {disk_use(run)}",
     ]
     if run.status == "interrupted":
-        said.append(f"Go on with: {run.to_go_on}")
+        said.append(f"Continue with: {run.to_go_on}")
     return said
 
 

@@ -37,4 +37,4 @@ def stop(
     request_stop(folder, now)
     when = "at once" if now else "when the trainings that are running have ended"
     by = f"process {holder['pid']} on {holder['host']}"
-    out.show(f"{folder.name} ({by}) will stop {when}. Go on with: {found.to_go_on}")
+    out.show(f"{folder.name} ({by}) will stop {when}. Continue with: {found.to_go_on}")

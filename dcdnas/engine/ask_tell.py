@@ -182,7 +182,7 @@ class Search:
 
     def _check_open(self) -> None:
         if not self._open:
-            raise UsageError(f"the search of {self.folder} is closed. Go on with dcdnas.Search(name={self.folder.name!r}).")
+            raise UsageError(f"the search of {self.folder} is closed. Continue with dcdnas.Search(name={self.folder.name!r}).")
 
     def _not_waited_for(self, digest: str) -> str:
         told = (t for t in self._loop.trials.values() if t.architecture.digest == digest and t.state in (*ENDED, "failed"))
@@ -221,7 +221,7 @@ def _config_of(folder: Path) -> SearchConfig:
     """Reads the config of a run and checks that it belongs to a user's own loop."""
     config = SearchConfig.to_go_on(folder / "search.yaml")
     if config.task.own != ASK_TELL:
-        raise RunError(f"{folder} is a search whose networks dcdnas trains. Go on with `dcdnas resume {folder.name}`.")
+        raise RunError(f"{folder} is a search whose networks dcdnas trains. Continue with `dcdnas resume {folder.name}`.")
     offer_recorded(folder, config.plugins, go_on=True)
     return config
 

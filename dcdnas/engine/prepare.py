@@ -69,7 +69,7 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     if different:
         raise RunError(
             f"{folder} holds another search. It differs in:\n  " + "\n  ".join(listed(different))
-            + f"\nGive this one another `--name`, or go on with that one: `dcdnas resume {called(folder)}`."
+            + f"\nGive this one another `--name`, or continue with that one: `dcdnas resume {called(folder)}`."
         )  # fmt: skip
     return extend(folder, max(before.trials, config.trials))
 

@@ -73,7 +73,7 @@ def check_trained_here(run: str, task: TrainingTask) -> None:
     if task.table:
         why = "its results come from a table"
     elif task.own == ASK_TELL:
-        why = "its networks are trained elsewhere, by the loop that asks for them"
+        why = "its networks are trained by your own program, which asks for them"
     elif only_where_begun(task.own):
         why = f"its task {task.own} was given in Python, and other processes do not have it"
     else:

@@ -128,7 +128,7 @@ def _verdict(ending: Ending, loop: SearchLoop) -> Ending:
     if ending.resumable:
         raise Resumable(
             f"{loop.reason}: {loop.ended} of {loop.config.trials} trainings are kept. "
-            f"Go on with: dcdnas resume {loop.store.called}"
+            f"Continue with: dcdnas resume {loop.store.called}"
         )
     return ending
 

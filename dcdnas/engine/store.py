@@ -348,7 +348,7 @@ class Store:
             kind = Resumable if self._writes else RunError
             raise kind(
                 f"{self.path}: {error.strerror}: the folder of the run was moved or deleted. What was written until then is kept "
-                "where the folder is now: go on with `dcdnas resume FOLDER`."
+                "where the folder is now: continue with `dcdnas resume FOLDER`."
             ) from None
 
     @contextmanager

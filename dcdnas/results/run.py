@@ -36,9 +36,6 @@ BEFORE_OBJECTIVES = ("number", "state")
 AFTER_COSTS = ("epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean", "confirmed_seeds")
 """The frame's columns around those of the objectives and the cost metrics; the decisions follow."""
 
-DIGITS = 15
-"""Largest number of digits in a trial's number; Python refuses to convert thousands of them."""
-
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -272,7 +269,7 @@ class Run:
         text = str(which)
         if not re.fullmatch("[0-9]+", text):
             raise UnknownNameError("trial", text, ["best", "knee"], "Or give a trial's number.")
-        found = self.by_number.get(int(text)) if len(text) <= DIGITS else None
+        found = self.by_number.get(int(text)) if len(text) < 16 else None  # int() refuses thousands of digits
         if found is None:
             last = f"its last one is {self.trials[-1].number}" if self.trials else "it has none yet"
             raise UsageError(f"{self.name} has no trial {which}: {last}. `dcdnas trials {self.called}` shows them.")

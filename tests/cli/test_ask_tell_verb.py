@@ -71,7 +71,7 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     }  # fmt: skip
     assert len(said.lines[-1]["outstanding"]) == 2
     status = run("status", "mine")
-    assert "Go on with: dcdnas ask-tell --name mine" in status.out
+    assert "Continue with: dcdnas ask-tell --name mine" in status.out
     assert "--confirm" not in status.out
     assert "from asking to telling" in status.out
     assert run("trials", "mine", "--json").code == 0
@@ -83,7 +83,7 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
 
 def test_stop_says_what_goes_on_with_it(project: object, run: Run) -> None:
     with Search("tiny.yaml", "0.3MFLOPs", name="mine", trials=3, sampler="random"):
-        assert "Go on with: dcdnas ask-tell --name mine" in run("stop", "mine").out
+        assert "Continue with: dcdnas ask-tell --name mine" in run("stop", "mine").out
 
 
 @pytest.mark.parametrize(

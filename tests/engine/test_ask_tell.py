@@ -196,7 +196,7 @@ def test_a_network_is_told_once_and_only_when_it_was_asked_for(make: Make) -> No
         assert search.told == 0
     (failed,) = (t for t in load_run("mine").trials if t.state == "failed")
     assert (failed.failure, failed.reason) == (FailureKind.RAISED, "out of memory")
-    with pytest.raises(UsageError, match=r"is closed. Go on with dcdnas.Search\(name='mine'\)"):
+    with pytest.raises(UsageError, match=r"is closed. Continue with dcdnas.Search\(name='mine'\)"):
         search.ask()
 
 
@@ -238,9 +238,9 @@ def test_a_run_of_another_kind_and_another_search_are_refused(make: Make) -> Non
     make().close()
     with pytest.raises(RunError, match=r"holds another search\. It differs in"):
         make(objectives=[ERROR])
-    with pytest.raises(RunError, match="Go on with it by its name alone"):
+    with pytest.raises(RunError, match="Continue it by its name alone"):
         Search(name="mine", seed=3)
     file = Path("runs/mine/search.yaml")
     file.write_text(file.read_text(encoding="utf-8").replace("task:ask-tell", "task:radius"), encoding="utf-8")
-    with pytest.raises(RunError, match="Go on with `dcdnas resume mine`"):
+    with pytest.raises(RunError, match="Continue with `dcdnas resume mine`"):
         Search(name="mine")

@@ -120,7 +120,9 @@ def test_what_is_trained_at_one_time_has_the_bits_of_one_after_the_other_though_
 @on_ray
 def test_what_is_stopped_goes_on_to_the_same_bits(task: TrainingTask, straight: Path, tmp_path: Path) -> None:
     begun = set[str]()
-    with pytest.raises(Resumable, match=r"stopped; all trainings are kept in .*Go on with the same command and --resume"):
+    with pytest.raises(
+        Resumable, match=r"stopped; all trainings are saved in .*Continue them with the same command and --resume"
+    ):
         train(tmp_path, task, said=lambda trial, rows: begun.add(trial.name), stopping=lambda: bool(begun))
     assert not list(tmp_path.rglob("stop"))
     train(tmp_path, task, resume=True)

@@ -109,7 +109,7 @@ def test_two_at_one_time_keep_what_each_has_trained(run: Run) -> None:
 @pytest.mark.parametrize(
     ("task", "why"),
     [
-        (TrainingTask(data=OWN + ASK_TELL), "trained elsewhere"),
+        (TrainingTask(data=OWN + ASK_TELL), "trained by your own program"),
         (TrainingTask(data=f"{OWN}lab:Recall"), "given in Python"),
         (TrainingTask(data=f"{TABLE}macro"), "come from a table"),
     ],

@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_costs_the_epoch_and_no_bit(straight: tuple[Path
 
 @on_ray
 def test_workers_that_are_stopped_go_on_from_their_last_whole_epoch(straight: tuple[Path, Trained, Once], tmp_path: Path) -> None:
-    with pytest.raises(Resumable, match=r"it is kept in .* as after its last whole epoch"):
+    with pytest.raises(Resumable, match=r"the training is saved in .* as after its last whole epoch"):
         trained(tmp_path, Once("stop"), task=replace(TOGETHER, epochs=40))
     rows = (tmp_path / "seed-0/epochs.csv").read_text().splitlines()
     assert 2 <= len(rows) < 40

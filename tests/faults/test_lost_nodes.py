@@ -115,7 +115,7 @@ def test_a_search_whose_cluster_loses_its_head_can_be_resumed(tmp_path: Path, mo
             driver.kill()
     assert driver.returncode == 3, said
     assert "the head of the Ray cluster" in said
-    assert "Go on with: dcdnas resume lost" in said
+    assert "Continue with: dcdnas resume lost" in said
     run = load_run(tmp_path / "runs" / "lost")
     assert run.status == "interrupted"
     assert {trial.state for trial in run.trials} == {"finished", "interrupted"}

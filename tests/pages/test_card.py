@@ -12,10 +12,10 @@ import yaml
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import price
-from dcdnas.export import Model, Normalisation, Written
+from dcdnas.export import MARK, Model, Normalisation, Written
 from dcdnas.networks import networks, slots_of
 from dcdnas.operators import operators
-from dcdnas.pages.card import MARK, replaceable, write_card
+from dcdnas.pages.card import replaceable, write_card
 from dcdnas.results.known import breakdown_of
 
 SETTINGS = {"channels": (8, 16), "depth": (1, 2), "strides": (1, 2)}

@@ -55,10 +55,10 @@ def run_of_own_loop(
     if checked.name and not (space or budget or objectives or said.keys() - {"name", "trials"}) and folder.is_dir():
         return _found(folder, checked.trials if "trials" in said else 0)
     if checked.name and folder.is_dir() and not (space or budget):
-        raise RunError(f"{folder} exists. Go on with it by its name alone, or repeat all that it was begun with.")
+        raise RunError(f"{folder} exists. Continue it by its name alone, or repeat all that it was begun with.")
     if checked.name and not (space or budget):
         raise UsageError(
-            f"there is no run {checked.name!r} to go on with, and neither a space nor a budget for a new one. Give one, like "
+            f"there is no run {checked.name!r} to continue, and neither a space nor a budget for a new one. Give one, like "
             "`-b 2MFLOPs`; `dcdnas status` lists the runs."
         )
     goals = tuple(objectives) or (SHARE_OF_RIGHT,)

@@ -64,14 +64,16 @@ def run_trials(
     if error and not isinstance(error, RayError | RuntimeError):
         raise error
     if error:
-        raise TrainingError(f"Ray Tune gave up: {described(error)}. What was kept is in {log.parent}; go on with --resume.")
+        raise TrainingError(
+            f"Ray Tune gave up: {described(error)}. What was saved is in {log.parent}; continue it with --resume."
+        )
     if failed:
         raise TrainingError(
             f"{len(failed)} of {len(trials)} trainings could not continue; continue the others with --resume. "
             + " ".join(f"{name}: {why}" for name, why in failed.items())
         )
     if stopped:
-        raise Resumable(f"stopped; all trainings are kept in {log.parent}. Go on with the same command and --resume.")
+        raise Resumable(f"stopped; all trainings are saved in {log.parent}. Continue them with the same command and --resume.")
 
 
 def _tuner(trials: Sequence[Trial], jobs: int, own: Path) -> tune.Tuner:

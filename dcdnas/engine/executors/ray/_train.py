@@ -111,11 +111,13 @@ def _follow(trainer: TorchTrainer, shared: Shared, watcher: Watcher) -> None:
     if error and not isinstance(error, RayError | RuntimeError):
         raise error
     if error:
-        raise TrainingError(f"Ray Train gave up: {described(error)}. What was kept is in {shared.folder}; go on with --resume.")
+        raise TrainingError(
+            f"Ray Train gave up: {described(error)}. What was saved is in {shared.folder}; continue it with --resume."
+        )
     if stopped and len(rows_in(shared.folder / EPOCHS)) < shared.task.epochs:
         raise Resumable(
-            f"stopped seed {shared.task.seed}; it is kept in {shared.folder / LAST} as after its last whole epoch. "
-            "Go on with the same command and --resume."
+            f"stopped seed {shared.task.seed}; the training is saved in {shared.folder / LAST} as after its last whole epoch. "
+            "Continue it with the same command and --resume."
         )
 
 
