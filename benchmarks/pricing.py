@@ -60,7 +60,8 @@ def measure(name: str, networks: int) -> None:
     start, worked = time.perf_counter(), time.process_time()
     table = SpaceTable(space)
     seconds, worked = time.perf_counter() - start, time.process_time() - worked
-    print(f"{name}: {space.size:.2g} outcomes, {sum(t.values.size for t in table.terms):,} numbers in {len(table.terms)} terms")
+    numbers = sum(metric.size for term in table.terms for metric in term.values)
+    print(f"{name}: {space.size:.2g} outcomes, {numbers:,} numbers in {len(table.terms)} terms")
     print(f"  {'table, kept on disk' if networks else 'first table':34} {seconds:10.2f} s, {worked:.2f} s of processor time")
     if networks:
         compare(space, table, networks)
@@ -70,7 +71,8 @@ def compare(space: Any, table: Any, networks: int) -> None:
     """Prints the rates of all three ways of pricing, and the largest difference between their results."""
     import numpy as np
 
-    from dcdnas.cost import _price, measure, price
+    from dcdnas.cost import measure, price
+    from dcdnas.cost._price import CATALOGUE
     from dcdnas.networks import build_network
 
     rows = table.draw(BATCH, np.random.default_rng(0))
@@ -78,10 +80,10 @@ def compare(space: Any, table: Any, networks: int) -> None:
     rng = random.Random(0)
     outcomes = [space.decide(lambda _, options: rng.choice(options)) for _ in range(networks)]
     architectures = [space.architecture(o) for o in outcomes]
-    _price._places.cache_clear()
+    CATALOGUE.places.cache_clear()
     prices: list[Any] = []
     show("one, new settings, microseconds", [timed(lambda a=a: prices.append(price(a))) for a in architectures], 1e6)
-    _price._places.cache_clear()
+    CATALOGUE.places.cache_clear()
     show("one, known blocks, microseconds", [timed(lambda a=a: price(a)) for a in architectures], 1e6)
     show("one outcome by table, microseconds", [s for o in outcomes for s in times(lambda o=o: table.cost(o), 3)], 1e6)
     show("one, known settings, microseconds", [s for a in architectures for s in times(lambda a=a: price(a), 3)], 1e6)

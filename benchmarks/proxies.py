@@ -24,7 +24,8 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import notations, price
 from dcdnas.networks import build_network, for_proxy
 from dcdnas.space.library import load_space
-from dcdnas.space.pricing.cost import draws_within, static_reference
+from dcdnas.space.pricing.cost import draws_within
+from dcdnas.space.pricing.ladder import static_ladder
 from dcdnas.training.allocator import keep_freed_memory
 
 SPACES = {"mobilenetv2-imagenet": "300MFLOPs", "resnet-imagenet": "1.8GFLOPs"}
@@ -43,9 +44,8 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, 1 thread")
     for name, budget in SPACES.items():
         space, budgets = load_space(name), parse_budgets([budget], notations())
-        reference = static_reference(space, budgets)
         drawn = list(islice(draws_within(space, budgets, random.Random(0)), given.draws))
-        for found in [reference, *drawn] if reference else drawn:
+        for found in [*static_ladder(space, budgets)[:1], *drawn]:
             for resolution in given.resolutions:
                 proxy = for_proxy(found.architecture, (1, resolution, resolution), 10)
                 seconds = [STEPS_AN_EPOCH * s for s in steps(proxy, given.steps)]
