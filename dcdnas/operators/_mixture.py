@@ -17,6 +17,9 @@ from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import added, folded_bias
 from dcdnas.operators._product import product
 
+CLASSIFIER_STD = 0.01
+"""Standard deviation of the fresh weights of a classifier, which has no norm after it."""
+
 
 class KernelMixture(Operator):
     """y = (sum_k pi_k W_k) * x (+ sum_k pi_k b_k), with weights pi that a subclass computes from x.
@@ -110,24 +113,22 @@ def static_std(geometry: ConvGeometry) -> float:
     return math.sqrt(2.0 / (geometry.out_channels // geometry.groups * geometry.kernel_size**2))
 
 
-@torch.no_grad()
-def start_around_a_mean(kernels: Tensor, mean_std: float, spread: float) -> None:
-    """Fills (K, ...) with kernels that differ from one random mean kernel by deviations that sum to zero.
+def start_each_as_static(kernels: Tensor, geometry: ConvGeometry) -> None:
+    """Fills stored kernels, which an attention mixes, with independent values of a static kernel's standard deviation.
 
-    Equal weights then give exactly the mean kernel, while the kernels differ, so that their weights receive a gradient.
-
-    Args:
-        kernels: filled in place.
-        mean_std: standard deviation of the mean kernel.
-        spread: standard deviation of the deviations, before they are centred.
+    Then the mixture learns at a static convolution's speed under any constant weights a_k: a step of SGD moves it by sum a_k^2
+    times a static kernel's step, its variance is sum a_k^2 times a static kernel's, and the BatchNorm that follows divides both
+    the gradient and the output by the square root of that sum. If instead the mixture had a static kernel's variance, the mean
+    of K kernels would learn K times more slowly.
     """
-    deviations = torch.randn_like(kernels) * spread
-    kernels.copy_(torch.randn_like(kernels[0]) * mean_std + deviations - deviations.mean(0))
+    nn.init.normal_(kernels, std=static_std(geometry))
 
 
 @torch.no_grad()
 def start_around(kernels: Tensor, mean: Tensor, spread: float = 1.0) -> None:
-    """Fills the kernels as `start_around_a_mean` does, around a given mean kernel.
+    """Fills (K, ...) with kernels that differ from a given mean kernel by random deviations that sum to zero.
+
+    Equal weights then give exactly the mean kernel, while the kernels differ, so that their weights receive a gradient.
 
     Args:
         kernels: (K, ...), filled in place.

@@ -20,7 +20,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, check_width, given
-from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._mixture import CLASSIFIER_STD, KernelMixture, start_each_as_static
 from dcdnas.operators._pool import pooled
 
 __all__ = ["CondConv", "CondLinear", "Router"]
@@ -56,8 +56,8 @@ class CondConv(KernelMixture):
         num_experts: E.
         guide_channels: E if the layer has no router and `forward` takes the weights (N, E) of its block's `Router`, as
             published; 0 if the layer has its own router.
-        init: ``static``: the router outputs 1/2 for any input and half the experts' sum is a randomly initialised static kernel,
-            so that the operator is initialised as a static convolution; ``published``: E independent kernels and a random router.
+        init: ``static``: the router outputs 1/2 for any input, so that the operator is initialised as a static convolution, and
+            each expert is initialised as a static kernel; ``published``: as in the published code, with a random router.
 
     Departures:
         A layer has its own router unless its block has one for all its layers. The published code initialises the experts with
@@ -97,8 +97,7 @@ class CondConv(KernelMixture):
 
     def _initialise(self, init: Init) -> None:
         if init == "static":
-            double = 2 * static_std(self.geometry)
-            start_around_a_mean(self.weight, mean_std=double / self.num_experts, spread=double / self.num_experts**0.5)
+            start_each_as_static(self.weight, self.geometry)
         else:
             for kernel in self.kernels():
                 nn.init.kaiming_uniform_(kernel, a=5**0.5)
@@ -172,6 +171,11 @@ class CondLinear(CondConv):
     """
 
     AXES = 2
+
+    def _initialise(self, init: Init) -> None:
+        super()._initialise(init)
+        if init == "static":
+            nn.init.normal_(self.weight, std=CLASSIFIER_STD)
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Maps (N, C) -> (N, D)."""

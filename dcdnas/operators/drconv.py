@@ -23,7 +23,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start, traced
 from dcdnas.operators._guide import Guide, check_width, given
 from dcdnas.operators._kernels import per_sample
-from dcdnas.operators._mixture import KernelMixture, start_around, start_around_a_mean, static_std
+from dcdnas.operators._mixture import KernelMixture, start_around, start_each_as_static
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import centred, taps
 from dcdnas.operators._pool import pooled
@@ -80,7 +80,8 @@ class DRConv(KernelMixture):
         num_kernels: K.
         guide_channels: m if the layer has no mask of its own and `forward` takes the output of its block's `RegionGuide`, of any
             map size (the nearest pixel is used); 0 otherwise.
-        init: ``static``: every region has the same randomly initialised static kernel; ``published``: K independent kernels.
+        init: ``static``: every region has the mean of the K kernels, each of which is initialised as a static one;
+            ``published``: as in the published code, with random weights of the kernels.
 
     Departures:
         In the paper a separate small network generates each region's kernel. This operator follows the authors' code, which
@@ -125,8 +126,7 @@ class DRConv(KernelMixture):
         nn.init.zeros_(self.combine.bias)
         if init == "static":
             nn.init.zeros_(self.combine.weight)
-            std = static_std(self.geometry)
-            start_around_a_mean(self.weight, mean_std=std, spread=std)
+            start_each_as_static(self.weight, self.geometry)
         else:
             nn.init.normal_(self.combine.weight, std=0.01)
             for kernel in self.kernels():

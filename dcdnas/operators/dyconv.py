@@ -22,7 +22,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._guide import Guide, given
-from dcdnas.operators._mixture import KernelMixture, start_around_a_mean, static_std
+from dcdnas.operators._mixture import KernelMixture, start_each_as_static
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._widths import plain, reduced
 
@@ -60,9 +60,8 @@ class DyConv(KernelMixture):
         act: ``softmax`` over the kernels, or ``sigmoid``, whose weights need not sum to one.
         guide_channels: output channels of the block's `Context` if the layer takes its guide; 0 otherwise.
         temperature: the initial T; `anneal` lowers it linearly to 1.
-        init: ``static``: the attention is uniform and the kernels' mean (for sigmoids half their sum) is a randomly initialised
-            static kernel, so that the operator is initialised as a static convolution; ``published``: K independent kernels,
-            whose mean is a factor sqrt(K) too small.
+        init: ``static``: the attention is the same for any input, so that the operator is initialised as a static convolution,
+            and each kernel is initialised as a static one; ``published``: as in the published code, with a random attention.
 
     Departures:
         From the paper: C // r + 1 hidden units instead of C / r (and K for an image of 3 channels), as in the implementation
@@ -119,8 +118,7 @@ class DyConv(KernelMixture):
         nn.init.zeros_(self.excite.bias)
         if init == "static":
             nn.init.zeros_(self.excite.weight)
-            std, (share, spread) = static_std(self.geometry), self._at_start()
-            start_around_a_mean(self.weight, mean_std=share * std, spread=share * spread * std)
+            start_each_as_static(self.weight, self.geometry)
         else:
             nn.init.kaiming_normal_(self.excite.weight, mode="fan_out", nonlinearity="relu")
             for kernel in self.kernels():
@@ -183,13 +181,9 @@ class DyConv(KernelMixture):
             return given(None, self, self.excite.in_features, x)
         return pooled(x) if self.squeeze is None else torch.relu(self.squeeze(pooled(x)))
 
-    def _at_start(self) -> tuple[float, float]:
-        """The factor of the kernel around which each kernel is initialised, and the relative spread around it."""
-        return (1.0, 1.0) if self.act == "softmax" else (2 / self.num_kernels, self.num_kernels**0.5)
-
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
         """Makes the kernels' mean (or half their sum) the given kernel, as a fresh attention weights each by 1/K (or 1/2)."""
-        share, spread = self._at_start()
+        share, spread = (1.0, 1.0) if self.act == "softmax" else (2 / self.num_kernels, self.num_kernels**0.5)
         self._start_around(kernel, bias, share, spread)
 
     def _fold(self, scale: Tensor, shift: Tensor) -> bool:

@@ -20,7 +20,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import start_around, start_around_a_mean
+from dcdnas.operators._mixture import start_around
 from dcdnas.operators._norm import BatchNorm, absorbed, added, folded_bias
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
@@ -44,9 +44,8 @@ class IDConv(Operator):
         bias: whether each kernel has a bias, mixed by the same layers.
         num_kernels: G.
         reduction: r; the attention has max(1, C // r) hidden units.
-        init: ``static``: the attention is uniform and the kernels' mean is a randomly initialised static kernel, so that the
-            operator is initialised as a static convolution; ``published``: small kernels and default initialisation of the
-            layers.
+        init: ``static``: the attention is uniform, so that the operator is initialised as a static convolution, and each kernel
+            is initialised as a static one; ``published``: small kernels and default initialisation of the layers.
 
     Raises:
         GeometryError: if C is not the number of output channels, or k is even or 1.
@@ -101,8 +100,7 @@ class IDConv(Operator):
             return
         nn.init.zeros_(self.excite.weight)
         nn.init.zeros_(self.excite.get_parameter("bias"))
-        std = tap_deviation(self.geometry.kernel_size)
-        start_around_a_mean(self.weight, mean_std=std, spread=std)
+        nn.init.normal_(self.weight, std=tap_deviation(self.geometry.kernel_size))
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:

@@ -23,7 +23,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import static_std
+from dcdnas.operators._mixture import CLASSIFIER_STD, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import taps
 from dcdnas.operators._shared_warehouse import MOST_PARTS, checked_share, sharing
@@ -117,9 +117,12 @@ class KernelWarehouse(Operator):
         self.bias = self._fresh_bias()
         self.first_temperature = temperature
         self.attention.start(init)
-        self._std = static_std(self.geometry) if init == "static" else (2 / (max(1, plan.reserved) * plan.cell_out)) ** 0.5
+        self._std = self._static_std() if init == "static" else (2 / (max(1, plan.reserved) * plan.cell_out)) ** 0.5
         if self.cells is not None:
             nn.init.normal_(self.cells, std=self._std)
+
+    def _static_std(self) -> float:
+        return static_std(self.geometry)
 
     @torch.no_grad()
     def borrow(self, lender: Operator) -> None:
@@ -316,6 +319,9 @@ class WarehouseLinear(KernelWarehouse):
     """
 
     AXES = 2
+
+    def _static_std(self) -> float:
+        return CLASSIFIER_STD
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Maps (N, C) -> (N, D)."""

@@ -272,9 +272,7 @@ class ODConv(Operator):
     def _start(self, published: bool) -> None:
         g, attention = self.geometry, self.attention
         fan_out = g.out_channels * g.kernel_size**2 // (1 if published else g.groups)
-        sigmoids = len(attention.heads) - ("kernel" in attention.heads)
-        shrink = 1.0 if published else (attention.height / 2) ** sigmoids * attention.mass / math.sqrt(self.num_kernels)
-        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out) / shrink)
+        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out))
         squeezed = attention.squeeze.out_features if published else attention.squeeze.in_features
         nn.init.normal_(attention.squeeze.weight, std=math.sqrt(2 / squeezed))
         for head in attention.layers:

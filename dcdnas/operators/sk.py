@@ -22,7 +22,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import static_std
+from dcdnas.operators._mixture import start_each_as_static
 from dcdnas.operators._norm import BatchNorm, absorbed, folded_bias
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
@@ -40,8 +40,8 @@ class SK(Operator):
         *place: C, D, k and more, as in Conv2d.
         reduction: r; there are d = max(D // r, least_hidden) hidden units.
         least_hidden: lower bound of d; 32 in the paper.
-        init: ``static``: both branches have the weight 1/2 for any input, and the output has the scale of a static convolution;
-            ``published``: each branch is initialised as a static convolution, and the selection at random.
+        init: each branch is initialised as a static convolution. ``static``: both have the weight 1/2 for any input;
+            ``published``: the selection is random.
 
     Raises:
         GeometryError: if k is even or 1.
@@ -83,14 +83,11 @@ class SK(Operator):
         self._initialise(init)
 
     def _initialise(self, init: str) -> None:
-        std = static_std(self.geometry)
-        if init == "static":
-            std *= 2**0.5
-        else:
+        if init == "published":
             for head in self.heads:
                 nn.init.kaiming_uniform_(head, a=5**0.5)
         for kernel in (self.near, self.far):
-            nn.init.normal_(kernel, std=std)
+            start_each_as_static(kernel, self.geometry)
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import static_std
+from dcdnas.operators._mixture import CLASSIFIER_STD, static_std
 from dcdnas.operators._norm import folded_bias
 
 __all__ = ["Static"]
@@ -36,7 +36,7 @@ class Static(Operator):
         """Builds a linear layer with bias, initialised with small weights."""
         cls.checked_form(geometry, cls.resolve(geometry, **settings), form)
         linear = nn.Linear(geometry.in_channels, geometry.out_channels)
-        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.normal_(linear.weight, std=CLASSIFIER_STD)
         nn.init.zeros_(linear.bias)
         return linear
 

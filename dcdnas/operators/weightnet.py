@@ -22,7 +22,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._base import Operator
 from dcdnas.operators._guide import Guide, given
-from dcdnas.operators._mixture import start_around, static_std
+from dcdnas.operators._mixture import start_around, start_each_as_static
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
@@ -64,8 +64,7 @@ class WeightNet(Operator):
     Departures:
         A part holds whole input channels, whereas the published layer divides the C k^2 weights without regard to channels. Each
         layer reduces its own input unless it takes a guide; the published layers of a block always share the reduction. A fresh
-        layer is a static convolution of unit scale, with every attention at 1/2; the published initialisation leaves the scale
-        to the BatchNorm that follows.
+        layer is a static convolution, with every attention at 1/2 and stored weights that are initialised as a static kernel's.
 
     Reference:
         Ma, Zhang, Huang, Sun: WeightNet: Revisiting the Design Space of Weight Networks. ECCV 2020, arXiv 2007.11823.
@@ -106,7 +105,7 @@ class WeightNet(Operator):
         self.bias = self._fresh_bias()
         nn.init.zeros_(self.attend.weight)
         nn.init.zeros_(self.attend.bias)
-        nn.init.normal_(self.weight, std=2 * static_std(self.geometry) / self.terms**0.5)
+        start_each_as_static(self.weight, self.geometry)
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:

@@ -1,0 +1,54 @@
+"""A fresh dynamic operator learns at the speed of a static convolution, and a fresh classifier scores all classes alike."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dcdnas.core.geometry import ConvGeometry
+from dcdnas.operators import operators
+
+SEEDS = 12
+MIXTURES = {
+    "dyconv": {}, "dyconv of 8 kernels": {"num_kernels": 8}, "dyconv by sigmoids": {"act": "sigmoid", "num_kernels": 6},
+    "dyconv by channel": {"mixing": "channel"}, "condconv": {}, "condconv of 16 experts": {"num_experts": 16}, "drconv": {},
+    "weightnet": {}, "weightnet of 4 terms": {"multiplier": 4, "parts": 1}, "sk": {}, "idconv": {}, "odconv": {},
+    "odconv of 4 kernels": {"num_kernels": 4}, "odconv by published gates": {"num_kernels": 4, "gates": "sigmoid"}, "dcd": {},
+    "kernel-warehouse": {}, "kernel-warehouse of 4 cells": {"budget": 4}, "kernel-warehouse of half": {"budget": 0.5},
+}  # fmt: skip
+
+
+def descent(name: str, settings: dict[str, object], depthwise: bool) -> float:
+    """The squared norm of the gradient of a random linear loss of the normalised output: what a small step of SGD gains."""
+    place = ConvGeometry(16, 16, 3, groups=16 if depthwise else 1, height=8, width=8)
+    operator = operators[name].at(place, "", 0, **operators[name].resolve(place, **settings))
+    x, wanted = torch.randn(16, 16, 8, 8), torch.randn(16, 16, 8, 8)
+    (F.batch_norm(operator(x), None, None, training=True) * wanted).sum().backward()
+    return sum(float(p.grad.square().sum()) for p in operator.parameters() if p.grad is not None)
+
+
+def speed(name: str, settings: dict[str, object], depthwise: bool) -> float:
+    """The median of `descent` over some seeds."""
+    found = []
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        found.append(descent(name, settings, depthwise))
+    return statistics.median(found)
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_a_step_of_sgd_gains_as_much_as_in_a_static_convolution(name):
+    operator, settings = name.split(" ")[0], MIXTURES[name]
+    depthwise = operator == "idconv"
+    ratio = speed(operator, settings, depthwise) / speed("static", {}, depthwise)
+    assert 0.75 < ratio < 1.35, f"{ratio:.2f} times as much"
+
+
+@pytest.mark.parametrize("name", ["condconv", "kernel-warehouse", "static"])
+def test_a_fresh_classifier_scores_all_classes_nearly_alike(name):
+    torch.manual_seed(0)
+    classifier = operators[name].classifier(ConvGeometry(64, 10))
+    assert classifier(torch.randn(32, 64)).abs().max() < 1
