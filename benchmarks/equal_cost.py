@@ -52,7 +52,8 @@ RESULTS = Path(__file__).with_suffix(".jsonl")
 BUDGET, TWICE = "2MFLOPs", "4MFLOPs"
 IMAGES, EPOCHS = 20_000, 15
 TRIALS, PROXY_EPOCHS = 24, 4
-RECIPE = TrainingTask(epochs=EPOCHS, augment="crop-flip")
+RATE = 0.4
+RECIPE = TrainingTask(epochs=EPOCHS, lr=RATE, augment="crop-flip")
 
 Operator = Mapping[str, Any] | None
 SPACE: dict[str, Any] = {
@@ -98,7 +99,7 @@ SEARCHED: dict[str, Any] = SPACE | {
         },
         "*.depthwise": {"share": "network", "static": None, "dcd": None, "odconv": {"num_kernels": [1, 4]}},
     },
-    "proxy": {"epochs": PROXY_EPOCHS, "augment": "crop-flip"},
+    "proxy": {"epochs": PROXY_EPOCHS, "lr": RATE, "augment": "crop-flip"},
 }  # fmt: skip
 SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"name": "equal-cost-static", "slots": {}}}
 
@@ -165,7 +166,7 @@ def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[
     cost = price(architecture)
     return {
         "row": name, "seed": seed, "accuracy": score.values["accuracy"], "images": given.images, "epochs": given.epochs,
-        "flops": cost["flops"], "params": cost["params"], "search_seconds": round(chosen - begun, 1),
+        "lr": RATE, "flops": cost["flops"], "params": cost["params"], "search_seconds": round(chosen - begun, 1),
         "seconds": round(time.process_time() - chosen, 1), "architecture": architecture.to_dict(), "kernels": in_use(),
         "torch": torch.__version__, "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }  # fmt: skip

@@ -129,7 +129,7 @@ class TrainingTask:
     resolution: int = 0
     epochs: int = 3
     batch_size: int = 128
-    lr: float = 0.1
+    lr: float = 0.4
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     warmup: float = 0.1

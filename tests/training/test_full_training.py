@@ -193,7 +193,7 @@ def test_another_recipe_network_or_other_images_are_refused_with_the_difference(
     architecture: Architecture, data: Split, straight: tuple[Path, Trained]
 ) -> None:
     folder = straight[0]
-    assert "lr was 0.1 and is 0.05." in refused(architecture, data, replace(LONG, lr=0.05), folder)
+    assert "lr was 0.4 and is 0.05." in refused(architecture, data, replace(LONG, lr=0.05), folder)
     assert "epochs was 4 and is 6." in refused(architecture, data, replace(LONG, epochs=6), folder)
     other = replace(architecture, layers={})
     assert f"network was {architecture.digest} and is {other.digest}." in refused(other, data, LONG, folder)

@@ -42,7 +42,7 @@ def test_three_short_epochs_learn_more_than_chance() -> None:
 
 
 def test_a_step_is_that_of_a_plain_loop(data: Split) -> None:
-    task = TrainingTask(epochs=2, batch_size=64, augment="none", warmup=0.3, label_smoothing=0.2, weight_decay=0.01)
+    task = TrainingTask(epochs=2, batch_size=64, lr=0.1, augment="none", warmup=0.3, label_smoothing=0.2, weight_decay=0.01)
     trained, plain = network(), network().train()
     optimizer = torch.optim.SGD(parameter_groups(plain, task), 0.1, momentum=0.9, nesterov=True)
     with seeded(task.seed) as generator:

@@ -175,7 +175,7 @@ def test_temperatures_are_annealed_over_as_many_epochs_as_said(data: Split) -> N
 
 
 def test_clipped_gradients_have_at_most_that_norm(data: Split) -> None:
-    task = TrainingTask(epochs=1, batch_size=128, warmup=0, weight_decay=0, clip_norm=0.01, norm_batches=0)
+    task = TrainingTask(epochs=1, batch_size=128, lr=0.1, warmup=0, weight_decay=0, clip_norm=0.01, norm_batches=0)
     net = network()
     before = [p.detach().clone() for p in net.parameters()]
     train(net, data, task)
