@@ -3,9 +3,8 @@
     python benchmarks/learning_rates.py -d cifar10:DIR [--rows static dcd] [--rates 0.1 0.2 0.4] [--epochs 4] [--seeds 1]
 
 Networks of equal multiply-adds are compared at one learning rate, so an operator can seem better or worse only because the rate
-suits it. For example, K kernels that are averaged with weights 1/K receive a K-th of the gradient of a static kernel each, and
-the averaged kernel moves a K-th as far in a step of SGD. Each row is trained with each rate on 18,000 of the 20,000 training
-images, and its accuracy is read on the other 2,000; the test images are not read.
+suits it. Each row is trained with each rate on 18,000 of the 20,000 training images, and its accuracy is read on the other 2,000;
+the test images are not read.
 
 Results are lines of `learning_rates.jsonl`; a training whose line is there is not repeated. The printed table has validation
 accuracies in per cent, the mean over the seeds and, from two seeds on, the standard deviation.

@@ -11,7 +11,7 @@ from dcdnas.engine.planning import RECIPE
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.results import Run
-from dcdnas.training.recipe import FURTHER, checked, read_recipe
+from dcdnas.training.recipe import FURTHER, OWN_RATE, checked, read_recipe
 
 EPOCHS = 300
 """Epochs of a training if neither the recipe nor the command line gives them."""
@@ -28,7 +28,8 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
         assignments: ``KEY=VALUE`` settings.
 
     Raises:
-        UsageError: for a setting that is not part of a recipe or has an invalid value, and for a run with a user's own task.
+        UsageError: for a setting that is not part of a recipe or has an invalid value, for AdamW without a learning rate, and for
+            a run with a user's own task.
     """
     if run and run.own_task:
         raise UsageError(
@@ -49,4 +50,6 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
             others.append(text)
     said = SearchSettings.gather({"epochs": epochs}, others, project=False)
     changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
+    if further.get("optimizer") == "adamw" != known.get("optimizer") and "lr" not in changes:
+        raise UsageError(f"--set optimizer=adamw: {OWN_RATE} Add --set lr=RATE, for example lr=5e-4.")
     return TrainingTask(**{**known, "resolution": 0, "classes": 0, "data": data, **changes, **further})

@@ -29,6 +29,8 @@ PARTS = (
 )  # fmt: skip
 """The parts that a recipe may set."""
 
+OWN_RATE = f"adamw needs a learning rate of its own, because the default of {TrainingTask().lr:g} is for sgd."
+
 _KINDS: Mapping[str, type] = {f.name: type(f.default) for f in fields(TrainingTask) if f.name in PARTS}
 _SAID = {int: "a whole number", float: "a number", str: "a word"}
 
@@ -68,6 +70,8 @@ def _task(document: Document) -> dict[str, Any]:
     except UsageError as error:
         said = error.name if isinstance(error, UnknownNameError) else str(error).split(" ")[0]
         raise FileError(f"{document.path}:{document.line(('task', said))}: {error}") from None
+    if made.get("optimizer") == "adamw" and "lr" not in made:
+        raise FileError(f"{document.where(('task', 'optimizer'))}: {OWN_RATE} Add lr: RATE, for example lr: 5.0e-4.")
     return made
 
 

@@ -166,6 +166,14 @@ def test_a_mistyped_recipe_gets_the_nearest(run: Run, searched: Path) -> None:
     assert "unknown recipe 'dcd-resnet5'. Did you mean 'dcd-resnet50'? Or give the path of a file." in said.err
 
 
+def test_adamw_without_a_rate_of_its_own_is_refused(run: Run, searched: Path) -> None:
+    said = run(*TRAIN, "--set", "optimizer=adamw")
+    assert said.code == 2
+    assert "--set optimizer=adamw: adamw needs a learning rate of its own, because the default of 0.4 is for sgd." in said.err
+    assert run(*TRAIN, "--recipe", "modern", "--set", "optimizer=adamw", "--set", "lr=fast").code == 2
+    assert "adamw needs" not in run(*TRAIN, "--set", "optimizer=adamw", "--set", "lr=1e-3").err
+
+
 @pytest.mark.slow
 def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(run: Run, searched: Path) -> None:
     assert run(*TRAIN).code == 0

@@ -59,6 +59,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ),
         ("format: dcdnas/recipe-1\ntask:\n  epochs: 1\n  learnrate: 1\n", "mine.yaml:4: unknown part of a recipe 'learnrate'"),
         ("format: dcdnas/recipe-1\ntask: {data: x}\n", "unknown part of a recipe 'data'"),
+        (
+            "format: dcdnas/recipe-1\ntask:\n  epochs: 1\n  optimizer: adamw\n",
+            "mine.yaml:4: task.optimizer: adamw needs a learning rate of its own, because the default of 0.4 is for sgd. Add lr: RATE",
+        ),
     ],
 )
 def test_what_is_no_recipe_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:
