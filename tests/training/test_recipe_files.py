@@ -61,7 +61,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("format: dcdnas/recipe-1\ntask: {data: x}\n", "unknown part of a recipe 'data'"),
         (
             "format: dcdnas/recipe-1\ntask:\n  epochs: 1\n  optimizer: adamw\n",
-            "mine.yaml:4: task.optimizer: adamw needs a learning rate of its own, because the default of 0.4 is for sgd. Add lr: RATE",
+            "mine.yaml:4: task.optimizer: adamw needs a learning rate of its own, because the default of 0.4 is for sgd.",
         ),
     ],
 )
