@@ -26,6 +26,7 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda v: v >= 1, "at least 1"),
     "batch_size": (lambda v: v >= 2, "at least 2 (BatchNorm has no statistics of one image)"),
     "lr": (lambda v: 0 < v < float("inf"), "a number above 0"),
+    "classifier_width": (lambda v: v >= 0, "a number of features, or 0 for the same rate at any width"),
     "weight_decay": (lambda v: 0 <= v < float("inf"), "0 or more"),
     "label_smoothing": (lambda v: 0 <= v < 1, "0 or more, below 1"),
     "warmup": (lambda v: 0 <= v < 1, "a share of all steps: 0 or more, below 1"),
@@ -80,6 +81,8 @@ class TrainingTask:
         epochs: passes over the training split.
         batch_size: images per step.
         lr: peak learning rate.
+        classifier_width: features up to which the classifier has this rate, too. That of a layer with more features is lower in
+            proportion, because no norm bounds its steps; 0 for the same rate at any width.
         weight_decay: weight decay, applied to convolution and linear weights only.
         label_smoothing: label smoothing of the cross entropy.
         warmup: share of all steps over which the learning rate rises linearly.
@@ -130,6 +133,7 @@ class TrainingTask:
     epochs: int = 3
     batch_size: int = 128
     lr: float = 0.4
+    classifier_width: int = 160
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     warmup: float = 0.1

@@ -205,7 +205,7 @@ def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
         known["latency"] = dict(data.get("latency", {}))
         known["table"] = dict(data.get("table", {}))
         known["start_from"] = dict(data.get("start_from", {}))
-        known["task"] = made(TrainingTask, data["task"])
+        known["task"] = made(TrainingTask, {"classifier_width": 0, **data["task"]})  # earlier versions had no such rule
         known["kernels"] = str((data.get("rules") or {}).get("kernels", ""))
         return SearchConfig(**known)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:

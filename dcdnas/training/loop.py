@@ -160,7 +160,7 @@ class Training:
         if step < self.temperature_steps:
             self.network.anneal((step + 1) / self.temperature_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"])
+            group["lr"] = learning_rate(step, self.steps_per_epoch * task.epochs, task, group["controller"]) * group["scale"]
         loss = self.group.averaged(self.network, self._gradients(x, y))
         self.precision.step(self.optimizer, task.clip_norm)
         if self.average:

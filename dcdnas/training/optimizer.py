@@ -23,22 +23,43 @@ def optimizer_of(network: nn.Module, task: TrainingTask) -> torch.optim.Optimize
 
 
 def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, Any]]:
-    """Splits a network's parameters into kernels, norms with biases, and controllers.
+    """Splits a network's parameters into kernels, norms with biases, controllers, and the weights of each wide classifier.
 
-    Only kernels have weight decay, and controllers have a separate learning rate. The Linear and Conv2d layers inside an operator
-    are its controller, which computes the attentions; the operator's kernels are parameters of the operator itself.
+    Only kernels and classifiers have weight decay, and controllers have a separate learning rate. The Linear and Conv2d layers
+    inside an operator are its controller, which computes the attentions; the operator's kernels are parameters of the operator
+    itself. `scale` is a factor on the learning rate of a group.
     """
     inside = [m for operator in network.modules() if isinstance(operator, (Operator, DDFUp)) for m in operator.modules()]
     controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
     groups: list[dict[str, Any]] = [
-        {"params": [], "weight_decay": task.weight_decay, "controller": False},
-        {"params": [], "weight_decay": 0.0, "controller": False},
-        {"params": [], "weight_decay": 0.0, "controller": True},
+        {"params": [], "weight_decay": task.weight_decay, "controller": False, "scale": 1.0},
+        {"params": [], "weight_decay": 0.0, "controller": False, "scale": 1.0},
+        {"params": [], "weight_decay": 0.0, "controller": True, "scale": 1.0},
     ]
+    slower = wide_classifiers(network, task.classifier_width)
     for name, parameter in network.named_parameters():
         decayed = parameter.ndim > 1 and not name.endswith("bias")
-        groups[2 if id(parameter) in controllers else 0 if decayed else 1]["params"].append(parameter)
+        if decayed and id(parameter) in slower:
+            groups.append({**groups[0], "params": [parameter], "scale": slower[id(parameter)]})
+        else:
+            groups[2 if id(parameter) in controllers else 0 if decayed else 1]["params"].append(parameter)
     return groups
+
+
+def wide_classifiers(network: nn.Module, width: int) -> dict[int, float]:
+    """Identity of each weight of a classifier with more than `width` features -> `width` / features.
+
+    The classifier's layers are the linear layers among the network's direct children. No norm follows them, so the curvature of
+    the loss in their weights grows with the squared length of the features, and limits the learning rate of the whole network.
+    """
+    found: dict[int, float] = {}
+    for layer in network.children():
+        features = layer.in_features if isinstance(layer, nn.Linear) else 0
+        if isinstance(layer, Operator) and layer.AXES == 2:
+            features = layer.in_channels
+        if width and features > width:
+            found |= {id(parameter): width / features for parameter in layer.parameters(recurse=False)}
+    return found
 
 
 class Precision:

@@ -24,8 +24,8 @@ FURTHER = (
 """Parts of a recipe that only a full training has, not the short trainings of a search."""
 
 PARTS = (
-    "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr", "controller_warmup",
-    "norm_batches", *FURTHER,
+    "epochs", "batch_size", "lr", "classifier_width", "weight_decay", "label_smoothing", "warmup", "augment", "controller_lr",
+    "controller_warmup", "norm_batches", *FURTHER,
 )  # fmt: skip
 """The parts that a recipe may set."""
 

@@ -15,6 +15,7 @@ from small_training import TASK, network, small_data
 from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
+from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split, load
 from dcdnas.errors import DataError, UsageError
@@ -268,3 +269,43 @@ def test_a_task_that_cannot_be_trained_is_refused(given: dict[str, Any], message
     with pytest.raises(UsageError) as error:
         TrainingTask(**given)
     assert message in str(error.value)
+
+
+# Wide classifiers
+
+
+class _Wide(nn.Module):
+    """Features of some width, and a static or dynamic classifier."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 640))
+        self.classifier = classifier
+
+
+@pytest.mark.parametrize("operator", ["static", "condconv", "kernel-warehouse"])
+def test_the_weights_of_a_wide_classifier_learn_more_slowly(operator: str) -> None:
+    module = _Wide(operators[operator].classifier(ConvGeometry(640, 10)))
+    task = TrainingTask(weight_decay=0.5, classifier_width=160)
+    slow = [group for group in parameter_groups(module, task) if group["scale"] != 1.0]
+    assert [(group["scale"], group["weight_decay"], group["controller"]) for group in slow] == [(0.25, 0.5, False)]
+    (weights,) = slow[0]["params"]
+    assert weights is (module.classifier.cells if operator == "kernel-warehouse" else module.classifier.weight)
+    ids = [id(p) for group in parameter_groups(module, task) for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in module.parameters())
+    for width in (640, 0):
+        assert all(group["scale"] == 1.0 for group in parameter_groups(module, replace(task, classifier_width=width)))
+
+
+def test_a_slower_group_takes_smaller_steps(data: Split) -> None:
+    task = TrainingTask(epochs=1, batch_size=250, warmup=0, weight_decay=0, norm_batches=0)  # one step
+    moved = []
+    for width in (0, 8):
+        net = network()
+        features = net.classifier.in_features
+        before = net.classifier.weight.detach().clone(), net.stem.conv.weight.detach().clone()
+        train(net, data, replace(task, classifier_width=width))
+        now = net.classifier.weight.detach(), net.stem.conv.weight.detach()
+        moved.append([float((after - then).norm()) for after, then in zip(now, before, strict=True)])
+    assert moved[1][0] == pytest.approx(moved[0][0] * 8 / features, rel=1e-3)
+    assert moved[1][1] == pytest.approx(moved[0][1], rel=1e-3)

@@ -129,6 +129,9 @@ class SearchSettings(BaseModel):
     epochs: PositiveInt | None = None
     batch_size: int | None = Field(None, ge=2)
     lr: float | None = Field(None, gt=0)
+    classifier_width: int | None = Field(
+        None, ge=0, description="features above which the classifier learns more slowly; 0: never"
+    )
     weight_decay: float | None = Field(None, ge=0)
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     warmup: float | None = Field(None, ge=0, lt=1)

@@ -22,8 +22,8 @@ from dcdnas.tasks import fitted, of_classes, open_task
 from dcdnas.tasks.classification import images_of
 
 RECIPE = (
-    "data", "resolution", "classes", "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "warmup", "augment",
-    "controller_lr", "controller_warmup", "skip_damaged", "norm_batches",
+    "data", "resolution", "classes", "epochs", "batch_size", "lr", "classifier_width", "weight_decay", "label_smoothing",
+    "warmup", "augment", "controller_lr", "controller_warmup", "skip_damaged", "norm_batches",
 )  # fmt: skip
 """Settings that override the proxy training of the space."""
 

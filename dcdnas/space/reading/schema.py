@@ -40,6 +40,7 @@ class Proxy(_Strict):
     epochs: Size = 3
     batch_size: Annotated[int, Field(ge=2, le=65536, strict=True)] = 128
     lr: float = Field(0.4, gt=0, allow_inf_nan=False)
+    classifier_width: int = Field(160, ge=0, description="features above which the classifier learns more slowly; 0: never")
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
     label_smoothing: Share = 0.1
     warmup: Share = 0.1
