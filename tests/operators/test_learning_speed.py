@@ -12,13 +12,13 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import operators
 from dcdnas.operators.mixconv import parts_of
 
-DEPTHWISE = ("idconv", "mixconv")
+DEPTHWISE = ("atconv", "idconv", "mixconv")
 SEEDS = 12
 MIXTURES = {
     "dyconv": {}, "dyconv of 8 kernels": {"num_kernels": 8}, "dyconv by sigmoids": {"act": "sigmoid", "num_kernels": 6},
     "dyconv by channel": {"mixing": "channel"}, "condconv": {}, "condconv of 16 experts": {"num_experts": 16}, "drconv": {},
     "weightnet": {}, "weightnet of 4 terms": {"multiplier": 4, "parts": 1}, "sk": {}, "idconv": {}, "odconv": {},
-    "mixconv": {}, "mixconv of 5 sizes": {"num_sizes": 5},
+    "atconv": {}, "mixconv": {}, "mixconv of 5 sizes": {"num_sizes": 5},
     "odconv of 4 kernels": {"num_kernels": 4}, "odconv by published gates": {"num_kernels": 4, "gates": "sigmoid"}, "dcd": {},
     "kernel-warehouse": {}, "kernel-warehouse of 4 cells": {"budget": 4}, "kernel-warehouse of half": {"budget": 0.5},
 }  # fmt: skip

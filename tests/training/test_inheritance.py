@@ -30,7 +30,7 @@ SPACE: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-DEPTHWISE = ("ddf", "idconv", "mixconv")
+DEPTHWISE = ("atconv", "ddf", "idconv", "mixconv")
 
 
 def network(seed: int = 0, slots: Mapping[str, Any] | None = None, **settings: Any) -> Network:
