@@ -32,10 +32,18 @@ def tiles(x: Tensor, side: int) -> Tensor:
 
     It averages rows first, then columns, in slices with fixed bounds, which every exporter supports.
     """
-    return _bands(_bands(x, 2, side), 3, side).to(x.dtype)
+    return _intervals(_intervals(x, 2, side), 3, side).to(x.dtype)
 
 
-def _bands(x: Tensor, axis: int, count: int) -> Tensor:
+def bands(x: Tensor, count: int) -> Tensor:
+    """Computes the means of `count` successive intervals of the map's pixels, read row by row: (N, C, H, W) -> (N, C, count).
+
+    The bounds are those of adaptive average pooling of the flattened map.
+    """
+    return _intervals(x.flatten(2), 2, count).to(x.dtype)
+
+
+def _intervals(x: Tensor, axis: int, count: int) -> Tensor:
     """Means over `count` intervals of an axis, which overlap if `count` does not divide its length; one entry for each."""
     length, kind = x.shape[axis], _accumulator(x)
     if length == count:

@@ -60,9 +60,11 @@ SPACES: Mapping[str, Mapping[str, Any]] = {
             "*.depthwise": {
                 "share": "stage",
                 "static": None,
+                "atconv": {"pool": ["grid", "bands"]},
                 "idconv": {"num_kernels": [2, 4], "reduction": [4, 8]},
                 "involution": {"group_channels": [4, 8]},
                 "lsconv": {"large": [5, 7]},
+                "mixconv": {"num_sizes": [2, 3], "partition": ["equal", "exponential"]},
                 "kernel-warehouse": {"share": ["layer", "stage"]},
             }
         },

@@ -16,7 +16,7 @@ from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
 
 STARTS = sorted(operators)
-CHANNELWISE = ("ddf", "idconv", "involution", "lsconv")
+CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv", "mixconv")
 
 CONVS: dict[str, dict[str, Any]] = {
     "plain": {"padding": 1, "bias": True},

@@ -21,10 +21,11 @@ from dcdnas.cost._parts import _measured
 from dcdnas.networks import Slot
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting
+from dcdnas.operators.mixconv import parts_of
 
 GUIDABLE = [name for name, cls in operators.items() if "guided_multiply_adds" in vars(cls)]
 
-CHANNELWISE = ("ddf", "idconv", "involution", "lsconv")
+CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv")
 
 CONTROLLERS: dict[str, Callable[[Any], list[tuple[Any, str]]]] = {
     "dcd": lambda layer: [(layer.controller, "forward")],
@@ -86,6 +87,16 @@ def test_the_controller_of_a_guided_layer_leaves_out_what_the_guide_says(name: s
             assert (parts.convolution, parts.dynamic) == (own.convolution, own.dynamic)
 
 
+def static_alone(name: str, g: ConvGeometry, settings: Any) -> int:
+    """Multiply-adds of a Conv2d of the place, or of one for each kernel size of `mixconv`."""
+    found = 0
+    for channels, k in parts_of(g, settings) if name == "mixconv" else [(g.in_channels, g.kernel_size)]:
+        out_channels, groups = (n * channels // g.in_channels for n in (g.out_channels, g.groups))
+        conv = nn.Conv2d(channels, out_channels, k, g.stride, g.dilation * (k - 1) // 2, g.dilation, groups)
+        found += oracle(conv, torch.zeros(1, channels, g.height, g.width))
+    return found
+
+
 @pytest.mark.parametrize("name", sorted(operators))
 def test_the_convolution_costs_what_a_layer_without_dynamics_executes(name: str) -> None:
     """A Conv2d of the place; two of them for `sk`'s branches, a depthwise one for what filters each channel.
@@ -94,9 +105,8 @@ def test_the_convolution_costs_what_a_layer_without_dynamics_executes(name: str)
     """
     for geometry in supported(name):
         g = replace(geometry, groups=geometry.in_channels) if name in CHANNELWISE else geometry
-        conv = nn.Conv2d(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.dilation, g.groups)
-        alone = oracle(conv, image(g, 1, torch.float32)) * (2 if name == "sk" else 1)
         for settings, form in forms(name, geometry, 1):
+            alone = static_alone(name, g, settings) * (2 if name == "sk" else 1)
             parts = slot_parts(Slot("s", geometry), LayerChoice(name, settings, form))
             saved = name == "kernel-warehouse" and form == "mix" and parts.dynamic == 0
             assert parts.convolution == alone or (saved and parts.convolution < alone)

@@ -78,7 +78,7 @@ def more_than_a_pixel(name: str, conv: nn.Module) -> bool:
     return isinstance(conv, nn.Conv2d) and conv.kernel_size != (1, 1)
 
 
-CHANNELWISE = ("ddf", "idconv", "involution", "lsconv")
+CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv", "mixconv")
 """Operators that begin as depthwise convolutions only."""
 
 WHERE: dict[str, Any] = {**dict.fromkeys(CHANNELWISE, depthwise), "sk": more_than_a_pixel}

@@ -30,6 +30,9 @@ SPACE: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+DEPTHWISE = ("atconv", "ddf", "idconv", "mixconv")
+
+
 def network(seed: int = 0, slots: Mapping[str, Any] | None = None, **settings: Any) -> Network:
     """A network of fresh weights; settings in the place of the space's."""
     plain = {"depth": 1, "width": 1.0, "kernel_size": 3}
@@ -79,7 +82,7 @@ def test_a_network_that_differs_in_operators_has_the_function_of_the_static_one(
     torch.testing.assert_close(answer(child, training), answer(parent, training), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("operator", [{"ddf": {}}, {"idconv": {}}], ids=["ddf", "idconv"])
+@pytest.mark.parametrize("operator", [{name: {}} for name in DEPTHWISE], ids=DEPTHWISE)
 def test_so_it_is_with_operators_of_depthwise_layers(operator: dict[str, Any]) -> None:
     parent, child = trained(), network(slots={"*.depthwise": operator})
     assert inherit(child, parent) == ()
