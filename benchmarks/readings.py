@@ -1,6 +1,7 @@
 """Measures how well readings after few epochs rank networks, with running and with re-estimated BatchNorm statistics.
 
-    python benchmarks/readings.py [--space fashion-quick] [--budget 1MFLOPs] [--networks 40] [--epochs 3] [--results FILE]
+    python benchmarks/readings.py [--space fashion-quick] [--budget 1MFLOPs] [--networks 40] [--epochs 3] [--lr 0.1]
+        [--results FILE]
 
 Random networks of the space within the budget are trained with the space's own recipe, two seeds each. After every epoch each
 network is evaluated twice: with the running statistics of the training, and with statistics that `dcdnas.training.statistics`
@@ -41,6 +42,7 @@ from dcdnas.training.statistics import put_back, reestimate, statistics_of
 BATCHES = 10
 SEEDS = (0, 1)
 KINDS = ("running", "fresh")
+KEY = ("network", "epochs", "lr", "seed")
 Reading = dict[str, list[float]]
 """Kind of statistics -> accuracies after each epoch."""
 
@@ -104,29 +106,31 @@ def main() -> None:
     parser.add_argument("--budget", default="1MFLOPs")
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, help="peak learning rate; the space's own without it")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     space = load_space(chosen.space)
-    task = replace(space.proxy, epochs=chosen.epochs, deployed_side=max(space.resolutions))
+    task = replace(space.proxy, epochs=chosen.epochs, lr=chosen.lr or space.proxy.lr, deployed_side=max(space.resolutions))
     images = images_of(task)
     draws = draws_within(space, parse_budgets([chosen.budget], notations()), random.Random(0))
     networks = [drawn.architecture for drawn in islice(draws, chosen.networks)]
     lines = chosen.results.read_text(encoding="utf-8").splitlines() if chosen.results.exists() else []
-    done = {(line["network"], line["epochs"], line["seed"]): line["accuracy"] for line in map(json.loads, lines)}
+    done = {tuple(line[name] for name in KEY): line["accuracy"] for line in map(json.loads, lines)}
     with chosen.results.open("a", encoding="utf-8") as file:
         for network in networks:
             for seed in SEEDS:
-                key = (network.digest, chosen.epochs, seed)
+                key = (network.digest, chosen.epochs, task.lr, seed)
                 if key not in done:
                     done[key] = read(network, images, replace(task, seed=seed))
-                    file.write(json.dumps(dict(zip(("network", "epochs", "seed"), key, strict=True), accuracy=done[key])) + "\n")
+                    file.write(json.dumps(dict(zip(KEY, key, strict=True), accuracy=done[key])) + "\n")
                     file.flush()
     print(
-        f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs; ", end=""
+        f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs, peak rate {task.lr:g}; ",
+        end="",
     )
     print(f"torch {torch.__version__}\n")
-    told([[done[n.digest, chosen.epochs, s] for s in SEEDS] for n in networks])
+    told([[done[n.digest, chosen.epochs, task.lr, s] for s in SEEDS] for n in networks])
 
 
 if __name__ == "__main__":
