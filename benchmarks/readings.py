@@ -126,10 +126,10 @@ def main() -> None:
                     file.write(json.dumps(dict(zip(KEY, key, strict=True), accuracy=done[key])) + "\n")
                     file.flush()
     print(
-        f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs, peak rate {task.lr:g}; ",
+        f"{chosen.space} within {chosen.budget}, {len(networks)} networks, {len(SEEDS)} seeds, {chosen.epochs} epochs; ",
         end="",
     )
-    print(f"torch {torch.__version__}\n")
+    print(f"peak rate {task.lr:g}; torch {torch.__version__}\n")
     told([[done[n.digest, chosen.epochs, task.lr, s] for s in SEEDS] for n in networks])
 
 
