@@ -86,9 +86,9 @@ class Spectrum(nn.Module):
 
     def each_group(self, spectrum: Tensor) -> Tensor:
         """Computes the matrices of the n groups, whose sum is that of the spectrum: (..., 2, R, V) -> (n, ..., R, M)."""
-        bins = self.group.view(self.rows, -1)
-        chosen = torch.stack([bins == i for i in range(self.groups)]).to(spectrum.dtype)
-        return self.matrix(spectrum * torch.unflatten(chosen, 0, (-1, *[1] * (spectrum.dim() - 2))))
+        chosen = self.group == torch.arange(self.groups, device=self.group.device)[:, None]
+        shape = (self.groups, *[1] * (spectrum.dim() - 2), *spectrum.shape[-2:])
+        return self.matrix(spectrum * chosen.view(shape))
 
     @staticmethod
     def multiply_adds(rows: int, columns: int) -> int:

@@ -18,6 +18,7 @@ MIXTURES = {
     "weightnet": {}, "weightnet of 4 terms": {"multiplier": 4, "parts": 1}, "sk": {}, "idconv": {}, "odconv": {},
     "odconv of 4 kernels": {"num_kernels": 4}, "odconv by published gates": {"num_kernels": 4, "gates": "sigmoid"}, "dcd": {},
     "kernel-warehouse": {}, "kernel-warehouse of 4 cells": {"budget": 4}, "kernel-warehouse of half": {"budget": 0.5},
+    "fdconv": {}, "fdconv of 4 groups": {"num_groups": 4},
 }  # fmt: skip
 
 
