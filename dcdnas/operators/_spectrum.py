@@ -44,14 +44,14 @@ class Spectrum(nn.Module):
     def __init__(self, rows: int, columns: int, groups: int) -> None:
         super().__init__()
         self.rows, self.columns, self.groups = rows, columns, groups
-        self.group = torch.from_numpy(frequency_groups(rows, columns, groups))
-        for name, wave in self._waves().items():
-            self.register_buffer(name, torch.tensor(wave, dtype=torch.float32), persistent=False)
+        for name, values in self._constants().items():
+            single = torch.tensor(values, dtype=None if name == "group" else torch.float32)
+            self.register_buffer(name, single, persistent=False)
 
-    def _waves(self) -> dict[str, NDArray[np.float64]]:
+    def _constants(self) -> dict[str, NDArray[Any]]:
         down, across = waves(self.rows), waves(self.columns)
         return {
-            "even_rows": down[0], "odd_rows": down[1],
+            "group": frequency_groups(self.rows, self.columns, self.groups), "even_rows": down[0], "odd_rows": down[1],
             "even_columns": across[0] * self._twice(), "odd_columns": across[1] * 2**0.5,
         }  # fmt: skip
 
@@ -62,9 +62,8 @@ class Spectrum(nn.Module):
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Computes the constants anew, because those of a narrower type are rounded."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, wave in self._waves().items():
-            setattr(self, name, torch.from_numpy(wave).to(getattr(self, name)))
-        self.group = torch.from_numpy(frequency_groups(self.rows, self.columns, self.groups)).to(self.even_rows.device)
+        for name, values in self._constants().items():
+            setattr(self, name, torch.from_numpy(values).to(getattr(self, name)))
         return self
 
     def matrix(self, spectrum: Tensor) -> Tensor:

@@ -261,8 +261,11 @@ class FDConv(Operator):
         return torch.unflatten(torch.unflatten(matrices, 3, (-1, k)), 2, (-1, k)).transpose(3, 4).flatten(4)
 
     def _gated(self, kernel: Tensor, gates: Gates) -> Tensor:
-        """Weights a fresh kernel (N, g, D/g, C/g, k^2) by the gates of its taps, input channels and output channels."""
-        columns = torch.unflatten(gates.channel, 1, (self.groups, 1, -1, 1))
+        """Weights a fresh kernel (N, g, D/g, C/g, k^2) by the gates of its taps, input channels and output channels.
+
+        The height of B is applied here, where it multiplies C gates instead of a whole kernel.
+        """
+        columns = 2 * torch.unflatten(gates.channel, 1, (self.groups, 1, -1, 1))
         if gates.spatial is not None:
             columns = product(columns, gates.spatial[:, None, None, None])
         kernel = scaled(kernel, columns)
@@ -272,7 +275,7 @@ class FDConv(Operator):
 
 
 class Modulation(nn.Module):
-    """The gates of FDConv, all from 0 to 2: those of whole dimensions of the kernel, and B, which has one for each weight.
+    """The gates of FDConv: those of whole dimensions of the kernel, from 0 to 2, and B / 2, which has one for each weight.
 
     Args:
         geometry: of the layer.
@@ -309,7 +312,7 @@ class Modulation(nn.Module):
         self.squeeze, self.norm = absorbed(self.squeeze, self.norm)
 
     def forward(self, x: Tensor) -> tuple[Gates, Tensor]:
-        """Computes the gates of the dimensions, and B (N, g, D/g, C/g, k^2), from (N, C, H, W)."""
+        """Computes the gates of the dimensions, and B / 2 (N, g, D/g, C/g, k^2), from (N, C, H, W)."""
         means = pooled(x)
         y = torch.relu(self.norm(self.squeeze(means)))
         found = 2 * torch.sigmoid(self.excite(self.scale * product(y, y) + self.shift))
@@ -323,7 +326,7 @@ class Modulation(nn.Module):
         near = torch.stack([padded[:, i : i + channels] for i in range(size)], 1)
         near = torch.unflatten(near, 2, (self.channel_groups, -1)).transpose(1, 2)
         logits = torch.unflatten(self.filters, 0, (self.channel_groups, -1)) @ near
-        return 2 * torch.sigmoid(torch.unflatten(logits, 2, (-1, self.side**2))).transpose(3, 4)
+        return torch.sigmoid(torch.unflatten(logits, 2, (-1, self.side**2))).transpose(3, 4)
 
 
 def filter_size(channels: int) -> int:
