@@ -157,7 +157,7 @@ def test_every_operator_of_the_package_has_its_own_look() -> None:
     assert len({p.index for p in found.values()}) == len(found)
 
 
-@pytest.mark.parametrize("added", [["aaa"], ["zzz"], ["aaa", "zzz"], ["gate", "involution"]])
+@pytest.mark.parametrize("added", [["aaa"], ["ccc"], ["aaa", "ccc"], ["gate", "involution"]])
 def test_an_operator_that_is_added_has_its_own_look_and_changes_nobody_elses(added: list[str]) -> None:
     before, found = paints([]), paints(added)
     assert {name: found[name] for name in before} == before
