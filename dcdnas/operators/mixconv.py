@@ -23,7 +23,7 @@ from dcdnas.errors import GeometryError
 from dcdnas.kernels import Convolution, shared_convolution, shared_fits
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import folded_bias
-from dcdnas.operators._pixelwise import tap_deviation
+from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
 
 __all__ = ["MixConv"]
 
@@ -41,13 +41,14 @@ class MixConv(Operator):
     convolves once: it takes more multiply-adds but fewer calls, and is executed in eval mode on small maps.
 
     Args:
-        *place: C, D, k and more, as in Conv2d, with as many groups as input channels.
+        *place: C, D, k and more, as in Conv2d, with as many groups as input channels; with another number of groups, C must equal
+            D and k be odd and at least 3, and `groups` is ignored.
         num_sizes: S, reduced to C if there are fewer channels.
         partition: ``equal``: parts of C // S channels, of which the first takes the remainder; ``exponential``: each part takes
             half of the channels that are left, rounded up, and the last one what remains. For two sizes both are the same.
 
     Raises:
-        GeometryError: if the convolution is not depthwise.
+        GeometryError: if the convolution is not depthwise, and C is not D or k is even or 1.
 
     Departures:
         The sizes begin at the slot's own k, instead of always at 3, and there are at least two of them. The exponential
@@ -88,16 +89,13 @@ class MixConv(Operator):
 
     @classmethod
     def resolve(cls, geometry: ConvGeometry, **settings: Setting) -> dict[str, Setting]:
-        """Checks that the convolution is depthwise, and reduces the number of sizes to that of the channels."""
-        channels = geometry.in_channels
+        """Checks that channels can be filtered by themselves, and reduces the number of sizes to that of the channels."""
         if not geometry.depthwise:
-            raise GeometryError(
-                f"mixconv filters each channel by itself, and this convolution has {channels} channel{'s' * (channels > 1)} in "
-                f"{geometry.groups} group{'s' * (geometry.groups > 1)}. Allowed: depthwise convolutions of 2 or more channels. "
-                "Use static or sk in this place."
-            )
+            check_channelwise("mixconv", geometry)
+        if geometry.in_channels < 2:
+            raise GeometryError("mixconv splits the channels, so it needs 2 or more of them. Use static or sk in this place.")
         resolved = super().resolve(geometry, **settings)
-        return resolved | {"num_sizes": min(int(resolved["num_sizes"]), channels)}
+        return resolved | {"num_sizes": min(int(resolved["num_sizes"]), geometry.in_channels)}
 
     @classmethod
     def built(cls, geometry: ConvGeometry, settings: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -132,7 +130,12 @@ class MixConv(Operator):
         return isinstance(other, MixConv) and self.parts == other.parts
 
     def _start_as(self, kernel: Tensor, bias: Tensor | None) -> None:
-        """Copies the kernel, with zeros around it where a channel's own kernel is larger."""
+        """Copies the kernel, with zeros around it where a channel's own kernel is larger.
+
+        Raises:
+            GeometryError: for a convolution that mixes channels.
+        """
+        check_depthwise("mixconv", self.geometry)
         for own, given in zip(self.kernels, torch.split(kernel, self._widths()), strict=True):
             own.copy_(self._widened(given, own.shape[-1]))
         self._start_bias(bias)

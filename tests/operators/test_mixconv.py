@@ -99,14 +99,25 @@ def test_it_costs_and_stores_what_its_kernels_do():
 @pytest.mark.parametrize(
     ("geometry", "said"),
     [
-        (ConvGeometry(8, 16, 3), "8 channels in 1 group. Allowed: depthwise convolutions of 2 or more channels"),
-        (ConvGeometry(8, 16, 3, groups=4), "8 channels in 4 groups"),
-        (ConvGeometry(1, 1, 3), "1 channel in 1 group"),
+        (ConvGeometry(8, 16, 3), "cannot turn 8 channels into 16"),
+        (ConvGeometry(8, 8, 1), "its kernel cannot be 1x1"),
+        (ConvGeometry(1, 1, 3), "needs 2 or more of them. Use static or sk in this place"),
     ],
 )
-def test_what_is_not_depthwise_is_refused(geometry, said):
-    with pytest.raises(GeometryError, match=f"mixconv .*{said}.*Use static or sk in this place"):
+def test_what_does_not_fit_is_refused(geometry, said):
+    with pytest.raises(GeometryError, match=f"mixconv .*{said}"):
         MixConv.resolve(geometry)
+
+
+def test_in_a_dense_place_it_filters_each_channel_by_itself():
+    dense, depthwise = (ConvGeometry(8, 8, 3, groups=groups, height=7, width=7) for groups in (1, 8))
+    settings = MixConv.resolve(dense)
+    assert MixConv.multiply_adds(dense, settings) == MixConv.multiply_adds(depthwise, settings)
+    layer, x = MixConv.at(dense, "", 0, **settings), torch.randn(2, 8, 7, 7)
+    changed = x.clone()
+    changed[:, 3] = 0
+    moved = (layer(x) - layer(changed)).abs().amax((0, 2, 3)) > 0
+    assert moved.tolist() == [channel == 3 for channel in range(8)]
 
 
 def test_small_maps_are_convolved_at_once_and_large_ones_and_training_by_part():
