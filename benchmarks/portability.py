@@ -24,7 +24,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from portability import ALLOWED, EXACT, INPUT, PROPERTIES, VARIANTS, Errors, Shape, ddp, network_of, operator_at, operator_cases
+from portability import ALLOWED, EXACT, INPUT, PROPERTIES, VARIANTS, Errors, Shape, ddp, network_of, operator_at
 
 PAGE = Path(__file__).parents[1] / "docs" / "portability.md"
 PARALLEL = "DDP"
@@ -43,14 +43,8 @@ def mixed(network: str) -> tuple[nn.Module, Shape]:
 
 
 def rows() -> dict[str, Case]:
-    """Name of each row -> the function that makes its module: every operator at a 3x3 place, and networks of all operators.
-
-    An operator that replaces depthwise layers only is at a depthwise place.
-    """
-    known = operator_cases()
-    found: dict[str, Case] = {
-        variant: partial(operator_at, variant, "3x3" if f"{variant} at 3x3" in known else "depthwise") for variant in VARIANTS
-    }
+    """Name of each row -> the function that makes its module: every operator at a 3x3 place, and networks of all operators."""
+    found: dict[str, Case] = {variant: partial(operator_at, variant, "3x3") for variant in VARIANTS}
     return found | {f"{network} of all": partial(mixed, network) for network in NETWORKS}
 
 

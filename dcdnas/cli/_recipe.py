@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dcdnas.core.task import TrainingTask
+from dcdnas.core.task import EARLIER_TASK, TrainingTask
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.engine.planning import RECIPE
 from dcdnas.engine.planning.settings import SearchSettings
@@ -36,7 +36,7 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
             f"{run.name} was searched for the task {run.own_task}, and `dcdnas train` trains classifiers. Export its networks "
             f"(`dcdnas export {run.called}`), build them with dcdnas.build, and train them with the task's code."
         )
-    known = {k: v for k, v in dict(run.config.get("task", {})).items() if k in RECIPE} if run else {}
+    known = {k: v for k, v in {**EARLIER_TASK, **(run.config.get("task") or {})}.items() if k in RECIPE} if run else {}
     known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}
     further: dict[str, Any] = {}
     others = []
@@ -50,6 +50,7 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
             others.append(text)
     said = SearchSettings.gather({"epochs": epochs}, others, project=False)
     changes = {name: getattr(said, name) for name in RECIPE if getattr(said, name) is not None}
-    if further.get("optimizer") == "adamw" != known.get("optimizer") and "lr" not in changes:
+    chosen_here = further.get("optimizer") == "adamw" and known.get("optimizer") != "adamw"
+    if chosen_here and "lr" not in changes:
         raise UsageError(f"--set optimizer=adamw: {OWN_RATE} Add --set lr=RATE, for example lr=5e-4.")
     return TrainingTask(**{**known, "resolution": 0, "classes": 0, "data": data, **changes, **further})

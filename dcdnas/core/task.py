@@ -62,6 +62,9 @@ _LEGAL: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+EARLIER_TASK: Mapping[str, Any] = {"classifier_width": 0}
+"""Parts of a task that files of earlier versions lack -> the value that they were made with."""
+
 TABLE = "table:"
 """Prefix of `TrainingTask.data` where no network is trained; the name of the benchmark whose table has the results follows."""
 

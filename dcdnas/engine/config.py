@@ -10,7 +10,7 @@ from typing import Any
 from dcdnas.core.budget import Budget
 from dcdnas.core.files import is_file, write_whole
 from dcdnas.core.objective import Goals, Objective
-from dcdnas.core.task import TrainingTask
+from dcdnas.core.task import EARLIER_TASK, TrainingTask
 from dcdnas.core.yaml_lines import Document, as_yaml, made, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
 from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
@@ -205,7 +205,7 @@ def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:
         known["latency"] = dict(data.get("latency", {}))
         known["table"] = dict(data.get("table", {}))
         known["start_from"] = dict(data.get("start_from", {}))
-        known["task"] = made(TrainingTask, {"classifier_width": 0, **data["task"]})  # earlier versions had no such rule
+        known["task"] = made(TrainingTask, {**EARLIER_TASK, **data["task"]})
         known["kernels"] = str((data.get("rules") or {}).get("kernels", ""))
         return SearchConfig(**known)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:

@@ -35,6 +35,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
         "stopping": stopping,
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
         "losses": {"again": AGAIN, "then": "last-and-alone"},
+        "initialisation": {"mixed_kernels": "each-as-static"},
         "kernels": begun_with or kernels(),
     }
 

@@ -27,7 +27,7 @@ from dcdnas.core.reference import Reference
 from dcdnas.kernels import Gated, Place, gated, gated_fits
 from dcdnas.operators._arguments import Init, check_start
 from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import start_around
+from dcdnas.operators._mixture import start_around, start_each_as_static
 from dcdnas.operators._norm import BatchNorm, added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import taps
@@ -271,8 +271,10 @@ class ODConv(Operator):
 
     def _start(self, published: bool) -> None:
         g, attention = self.geometry, self.attention
-        fan_out = g.out_channels * g.kernel_size**2 // (1 if published else g.groups)
-        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_out))
+        if published:
+            nn.init.normal_(self.weight, std=math.sqrt(2 / (g.out_channels * g.kernel_size**2)))
+        else:
+            start_each_as_static(self.weight, g)
         squeezed = attention.squeeze.out_features if published else attention.squeeze.in_features
         nn.init.normal_(attention.squeeze.weight, std=math.sqrt(2 / squeezed))
         for head in attention.layers:

@@ -15,6 +15,7 @@ from commands import Run
 from safetensors.torch import load_file
 
 import dcdnas
+from dcdnas.cli._recipe import task_of
 from dcdnas.cli.train import sources_of
 from dcdnas.data import Images, load_test, split
 from dcdnas.engine.executors.ray.at_once import Trial
@@ -164,6 +165,13 @@ def test_a_mistyped_recipe_gets_the_nearest(run: Run, searched: Path) -> None:
     said = run(*TRAIN, "--recipe", "dcd-resnet5")
     assert said.code == 2
     assert "unknown recipe 'dcd-resnet5'. Did you mean 'dcd-resnet50'? Or give the path of a file." in said.err
+
+
+def test_the_recipe_of_a_run_of_an_earlier_version_is_the_one_that_it_was_made_with() -> None:
+    run = load_run(Path(__file__).parents[1] / "results" / "format1")
+    assert "classifier_width" not in run.config["task"]
+    made = task_of(run, "fashion-mini", None, None, [])
+    assert (made.lr, made.classifier_width) == (run.config["task"]["lr"], 0)
 
 
 def test_adamw_without_a_rate_of_its_own_is_refused(run: Run, searched: Path) -> None:

@@ -160,7 +160,7 @@ def test_old_files_go(folder: Path) -> None:
 
 @pytest.mark.parametrize("operator", operators)
 def test_parameters_from_disk_are_those_that_were_counted(operator: str) -> None:
-    geometry = ConvGeometry(8, 8, 3, groups=8 if operator == "mixconv" else 1, height=6, width=6)
+    geometry = ConvGeometry(8, 8, 3, height=6, width=6)
     choice = LayerChoice(operator, operators[operator].resolve(geometry))
     counted = metrics["params"].of_slot(Slot("x", geometry), choice)
     params_module._params.cache_clear()

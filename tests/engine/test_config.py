@@ -168,7 +168,8 @@ def test_a_search_without_early_stopping_has_no_rule_for_it() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("losses", {"again": 1, "then": "last-and-alone"}, "losses.again: 1 there, 3 here"),
-     ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch norm: running there, re-estimated here")],
+     ("readings", {"every_epochs": 1, "batch_norm": "running"}, "readings.batch norm: running there, re-estimated here"),
+     ("initialisation", None, "initialisation.mixed kernels: nothing there, each-as-static here")],
 )  # fmt: skip
 def test_a_run_of_other_rules_is_looked_at_and_not_gone_on_with(tmp_path: Path, name: str, value: Any, said: str) -> None:
     path = tmp_path / "search.yaml"
@@ -194,6 +195,15 @@ def test_a_run_may_go_on_with_other_kernels_and_says_so(
     for trials in (7, 8):
         assert extend(tmp_path, trials).trials == trials
         assert f"begun with {before} kernels" in other_kernels(tmp_path), "a longer run is still the one that was begun with them"
+
+
+def test_a_task_of_an_earlier_version_has_the_parts_that_it_was_made_with(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    config().write(path)
+    task = yaml.safe_load(path.read_text())["task"]
+    assert task.pop("classifier_width") > 0
+    changed(path, {"task": task})
+    assert SearchConfig.read(path).task == replace(config().task, classifier_width=0)
 
 
 def test_a_run_that_says_no_rules_is_not_gone_on_with(tmp_path: Path) -> None:

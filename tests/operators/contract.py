@@ -15,14 +15,9 @@ from dcdnas.testing import places as by_class
 from dcdnas.testing.places import GEOMETRIES, QUICK, Counter, image, make, oracle, place, randomise, refusal, variations
 
 __all__ = [
-    "GEOMETRIES", "QUICK", "Counter", "each_place", "each_place_where", "forms", "groups_for", "image", "make", "oracle", "place",
-    "places", "randomise", "refusal", "sampled", "supported", "training_forms", "variations",
+    "GEOMETRIES", "QUICK", "Counter", "each_place", "each_place_where", "forms", "image", "make", "oracle", "place", "places",
+    "randomise", "refusal", "sampled", "supported", "training_forms", "variations",
 ]  # fmt: skip
-
-
-def groups_for(name: str, channels: int, groups: int = 1) -> int:
-    """`groups`, or as many as channels for an operator that replaces depthwise layers only."""
-    return groups if refusal(operators[name], place(channels, channels, 3, groups=groups)) is None else channels
 
 
 def supported(name: str) -> list[ConvGeometry]:

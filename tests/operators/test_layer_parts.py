@@ -25,7 +25,7 @@ from dcdnas.operators.mixconv import parts_of
 
 GUIDABLE = [name for name, cls in operators.items() if "guided_multiply_adds" in vars(cls)]
 
-CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv")
+CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv", "mixconv")
 
 CONTROLLERS: dict[str, Callable[[Any], list[tuple[Any, str]]]] = {
     "dcd": lambda layer: [(layer.controller, "forward")],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from contract import GEOMETRIES, each_place, groups_for, image, make
+from contract import GEOMETRIES, each_place, image, make
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
@@ -66,24 +66,23 @@ def test_one_image_in_training_leaves_the_running_statistics_of_an_attention():
 def test_another_input_is_refused_with_both_numbers(name, shape):
     said = r"in_channels=8 and got an input of shape \(.*\)\. Allowed: \(N, 8, H, W\), or \(8, H, W\) for one sample"
     with pytest.raises(UsageError, match=said):
-        operators[name](8, 8, 3, groups=groups_for(name, 8))(torch.randn(shape))
+        operators[name](8, 8, 3)(torch.randn(shape))
 
 
 @each_operator
 def test_it_has_the_attributes_of_conv2d(name):
-    groups = groups_for(name, 8, 2)
-    conv = nn.Conv2d(8, 8, **ARGUMENTS, groups=groups, bias=False)
-    operator = operators[name](8, 8, **ARGUMENTS, groups=groups)
+    conv = nn.Conv2d(8, 8, **ARGUMENTS, groups=2, bias=False)
+    operator = operators[name](8, 8, **ARGUMENTS, groups=2)
     for attribute in ("in_channels", "out_channels", *ARGUMENTS, "groups", "padding_mode", "bias"):
         assert getattr(operator, attribute) == getattr(conv, attribute)
 
 
 @each_operator
 def test_a_conv2d_is_replaced_by_its_own_attributes(name):
-    conv = nn.Conv2d(8, 8, **ARGUMENTS, groups=groups_for(name, 8))
+    conv = nn.Conv2d(8, 8, **ARGUMENTS)
     place = {attribute: getattr(conv, attribute) for attribute in ARGUMENTS}
     operator = operators[name](conv.in_channels, conv.out_channels, **place, groups=conv.groups, bias=conv.bias is not None)
-    assert repr(operator) == repr(operators[name](8, 8, **ARGUMENTS, groups=conv.groups, bias=True))
+    assert repr(operator) == repr(operators[name](8, 8, **ARGUMENTS, bias=True))
     x = torch.randn(2, 8, 9, 9)
     assert operator(x).shape == conv(x).shape
 

@@ -122,7 +122,7 @@ def test_controllers_without_a_learning_rate_stay_where_they_start(data: Split) 
 
 @pytest.mark.parametrize("name", sorted(operators))
 def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(name: str) -> None:
-    operator = operators[name](16, 16, 3, padding=1, groups=16 if name == "mixconv" else 1, bias=True)
+    operator = operators[name](16, 16, 3, padding=1, bias=True)
     module = nn.Sequential(operator, nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(16, 4))
     decayed, others, controllers = parameter_groups(module, TrainingTask(weight_decay=0.5))
     ids = [id(p) for group in (decayed, others, controllers) for p in group["params"]]
