@@ -7,7 +7,7 @@ from rich.text import Text
 from dcdnas.cli._output import Output
 from dcdnas.core.units import costs
 from dcdnas.results import Run
-from dcdnas.results.verdict import Verdict, area_value, resolution, value_said
+from dcdnas.results.verdict import Verdict, area_value, guessing, resolution, value_said
 
 
 def show_verdict(out: Output, run: Run) -> None:
@@ -25,7 +25,7 @@ def verdict(run: Run) -> list[str]:
         f"Best within the budget: trial {best.number} with {value_said(run, best)}; {costs(best.cost)}.",
         f"Area above the static ladder: {area_value(found)}{_rungs(found)}.",
     ]
-    return [*said, *_against(found), *_since(found), resolution(found)]
+    return [*said, *filter(None, [guessing(found)]), *_against(found), *_since(found), resolution(found)]
 
 
 def _rungs(found: Verdict) -> str:

@@ -26,7 +26,7 @@ from dcdnas.core.units import (
 )
 from dcdnas.pages.palette import Paint, paints
 from dcdnas.pages.run_view import Source
-from dcdnas.results.verdict import OPEN, Verdict, area_basis, evidence, resolution, value_said
+from dcdnas.results.verdict import OPEN, Verdict, area_basis, evidence, guessing, resolution, value_said
 
 if TYPE_CHECKING:
     from dcdnas.results import Moment, Run
@@ -159,7 +159,7 @@ def facts(live: Source) -> dict[str, str]:
     best = found.best
     volume, change = _hypervolume(live.moments)
     said = {
-        "status": run.status.capitalize(), "notice": notice(run), "left": left(run), "heading": " · ".join(heading(run)),
+        "status": run.status.capitalize(), "notice": notice(found), "left": left(run), "heading": " · ".join(heading(run)),
         "parts": f"{[t.number for t in line]} {len(run.confirmations)}",
         "progress": f"{run.ended:,} of {run.asked:,} trainings" + (f"; {to_confirm}" if (to_confirm := confirming(run)) else ""),
         "tally": tally(run.counts),
@@ -176,11 +176,12 @@ def facts(live: Source) -> dict[str, str]:
     return said | against(found)
 
 
-def notice(run: Run) -> str:
-    """Why a search is not running and how to continue it; empty while it runs and when it has finished normally."""
+def notice(found: Verdict) -> str:
+    """Why a search is not running and how to continue it, and how many trainings learned nothing; empty if all is well."""
+    run = found.run
     early = f"The search ended early: {run.ended_early}." if run.ended_early else ""
     go_on = f"Continue with: {run.to_go_on}" if run.status == "interrupted" else ""
-    return " ".join(filter(None, (early, go_on)))
+    return " ".join(filter(None, (early, go_on, guessing(found))))
 
 
 def verdict_of(live: Source) -> Verdict:

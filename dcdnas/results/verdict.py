@@ -17,7 +17,7 @@ from dcdnas.core import pareto
 from dcdnas.core.ladder import Area, Point, area_with_interval
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
-from dcdnas.core.uncertainty import Difference, between_readings, reading_deviation, reading_margin
+from dcdnas.core.uncertainty import NORMAL, Difference, between_readings, reading_deviation, reading_margin
 from dcdnas.core.units import counted, notation
 from dcdnas.results.run import Confirmed, Run
 
@@ -122,6 +122,15 @@ class Verdict:
         return reading_margin(self.run.value(self.best) or 0.0, self.run.counted_images)
 
     @cached_property
+    def guessing(self) -> list[Trial]:
+        """The finished trials whose reading is not distinguishable from guessing; empty where the objective counts no images."""
+        chance, images = self.run.objective.worst, self.run.counted_images
+        if not images:
+            return []
+        limit = chance + NORMAL * reading_deviation(chance, images)
+        return [t for t in self.run.trials if t.state == "finished" and (self.run.reading(t) or 0.0) <= limit]
+
+    @cached_property
     def rungs(self) -> list[Trial]:
         """The networks of the static ladder within the budgets whose training finished."""
         return [t for t in pareto.candidates(self.run.trials, self.run.budgets) if t.origin in RUNGS]
@@ -177,7 +186,7 @@ class Verdict:
             "area_above_ladder": {**area._asdict(), "rungs": len(self.rungs)} if area else None, "no_area": self.no_area,
             "against_static": against.document() if against else None,
             "validation_images": self.run.validation_images, "tells_apart": self.margin,
-            "front_undecided": sorted(self.undecided),
+            "front_undecided": sorted(self.undecided), "guessing": [t.number for t in self.guessing],
         }  # fmt: skip
 
 
@@ -255,3 +264,15 @@ def resolution(verdict: Verdict) -> str:
         return "The number of validation images is unknown, and so is the noise of single trainings."
     chance = objective.difference(margin, sign=False)
     return f"One reading is of {images:,} validation images: differences up to {chance} may be chance (95 %)."
+
+
+def guessing(verdict: Verdict) -> str:
+    """Says how many finished networks are not distinguishable from guessing, and what may help; empty if none is."""
+    run, number = verdict.run, len(verdict.guessing)
+    if not number:
+        return ""
+    finished = sum(t.state == "finished" for t in run.trials)
+    chance = run.objective.said(run.objective.worst)
+    helps = "" if run.trained_elsewhere else " A lower learning rate (lr of the space's proxy) or more epochs may help."
+    which = f"{number:,} of {counted(finished, 'trained network')}"
+    return f"{which} cannot be distinguished from guessing ({chance}) and should not be compared.{helps}"

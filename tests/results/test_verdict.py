@@ -12,7 +12,7 @@ from written_runs import trial, write_run
 from dcdnas.core.geometry import Cost
 from dcdnas.core.uncertainty import reading_margin
 from dcdnas.results import Run, load_run
-from dcdnas.results.verdict import Verdict, area_value, comparison, resolution
+from dcdnas.results.verdict import Verdict, area_value, comparison, guessing, resolution
 
 LADDER = [
     trial(0, 0.70, 90.0),
@@ -114,3 +114,17 @@ def test_without_a_trained_ladder_there_is_no_area_but_a_reason(tmp_path: Path) 
 def test_nothing_finished_is_a_verdict_too(tmp_path: Path) -> None:
     plain = Verdict(load_run(write_run(tmp_path / "r", [trial(0, None, 90.0, "failed")]))).document()
     assert (plain["best"], plain["accuracy"], plain["against_static"], plain["front_undecided"]) == (None, None, None, [])
+
+
+def test_networks_that_read_like_guessing_are_counted(tmp_path: Path) -> None:
+    trials = [trial(0, 0.118, 90.0), trial(1, 0.09, 10.0, origin="ladder"), trial(2, 0.12, 95.0), trial(3, None, 20.0, "failed")]
+    run = load_run(write_run(tmp_path / "r", trials, images=1000))  # 0.1 + 1.96 sqrt(0.09 / 1000) = 0.1186
+    assert [t.number for t in Verdict(run).guessing] == [0, 1]
+    assert guessing(Verdict(run)).startswith("2 of 3 trained networks cannot be distinguished from guessing (10.0 %)")
+    assert Verdict(run).document()["guessing"] == [0, 1]
+
+
+def test_nothing_is_said_of_guessing_where_every_network_learned_or_no_images_are_known(tmp_path: Path) -> None:
+    assert guessing(Verdict(written(tmp_path / "learned"))) == ""
+    unknown = load_run(write_run(tmp_path / "unknown", [trial(0, 0.1, 90.0)], images=None))
+    assert Verdict(unknown).guessing == []
