@@ -80,10 +80,10 @@ def operator_at(variant: str, where: str) -> tuple[Operator, Shape]:
 
 
 SMALL: Mapping[str, dict[str, Any]] = {
-    "mobilenetv2": {"expansion": (1, 3), "stem_stride": 1, "head_channels": 24},
+    "mobilenetv2": {"expansion": (1, 3), "stem_stride": 1, "head_channels": 24, "activation": ("relu6", "dyshiftmax")},
     "mobilenetv3": {"expansion": (1, 3), "stem_stride": 1, "head_channels": 24, "embedding": 16, "dropout": 0.0},
     "nas-bench-macro": {"block": "ir-5x5-t6", "head_channels": 24, "se": 0.25},
-    "resnet": {"stem": "small", "se": 0.25},
+    "resnet": {"stem": "small", "se": 0.25, "activation": ("dyrelu", "relu")},
     "shufflenetv2": {"stem": "small", "head_channels": 24},
 }
 """Settings of the small network of each backbone."""

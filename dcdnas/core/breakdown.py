@@ -41,6 +41,8 @@ class Parts:
 
 KINDS: Mapping[str, str] = {
     "gate": "squeeze-and-excitation",
+    "dyrelu": "dynamic ReLU",
+    "dyshiftmax": "dynamic shift-max",
     "hamburger": "context by a factorisation",
     "pixel-linear": "1x1 with bias",
     "bilinear": "bilinear upsampling",

@@ -9,10 +9,11 @@ from dcdnas.core.geometry import ConvGeometry
 
 Shape = tuple[int, int, int]
 
-Kind = Literal["conv", "linear", "gate", "pixel-linear", "bilinear", "ddf-up", "hamburger"]
+Kind = Literal["conv", "linear", "gate", "pixel-linear", "bilinear", "ddf-up", "hamburger", "dyrelu", "dyshiftmax"]
 
 SEARCHABLE: tuple[Kind, ...] = ("conv", "linear")
 UPSAMPLING: tuple[Kind, ...] = ("bilinear", "ddf-up")
+DYNAMIC_ACTIVATIONS: tuple[Kind, ...] = ("dyrelu", "dyshiftmax")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Slot:
         geometry: geometry of the convolution, with the size of its input map at deployment.
         kind: ``conv`` is a convolution with BatchNorm, and ``linear`` a classifier's layer, for operators that have a form for
             it; both can be searched. ``gate`` is squeeze-and-excitation, whose geometry goes from the number of channels to
-            the number that they are squeezed to. ``hamburger`` is global context by a matrix factorisation, whose geometry
+            the number that they are squeezed to; so does that of ``dyrelu`` and ``dyshiftmax``, dynamic activations.
+            ``hamburger`` is global context by a matrix factorisation, whose geometry
             goes from the number of channels to the rank. ``pixel-linear`` is one linear layer applied at every pixel, with a
             bias and no BatchNorm. ``bilinear`` and ``ddf-up`` enlarge a map: their geometry is that of the convolution whose
             stride they undo, so they map its output size, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
@@ -78,7 +80,7 @@ class Slot:
         g = self.geometry
         if self.kind == "linear":
             return (g.out_channels,)
-        if self.kind in ("gate", "hamburger"):
+        if self.kind in ("gate", "hamburger", *DYNAMIC_ACTIVATIONS):
             return self.input
         if self.kind in UPSAMPLING:
             return (g.in_channels, g.stride * g.out_height, g.stride * g.out_width)

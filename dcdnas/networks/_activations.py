@@ -1,11 +1,15 @@
-"""The activations that a network may have; none of them is counted in multiply-adds."""
+"""The activations that a network may have. Static ones are not counted in multiply-adds; dynamic ones are slots, which are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from torch import nn
+
+from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.slot import DYNAMIC_ACTIVATIONS, Slot
+from dcdnas.operators import DynamicActivation
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "": nn.Identity,
@@ -16,5 +20,21 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
 }
 
-SEARCHED_ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu")
+SEARCHED_ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu", *DYNAMIC_ACTIVATIONS)
 """The allowed values of a backbone's setting `activation`."""
+
+
+def with_activation(name: str, geometry: ConvGeometry, activation: str) -> Iterator[Slot]:
+    """Yields the slot of a convolution, and behind it that of its activation if the activation is dynamic."""
+    if activation not in DYNAMIC_ACTIVATIONS:
+        yield Slot(name, geometry, activation=activation)
+        return
+    yield Slot(name, geometry)
+    yield from activation_slot(f"{name}_activation", geometry, activation)
+
+
+def activation_slot(name: str, geometry: ConvGeometry, activation: str) -> Iterator[Slot]:
+    """Yields the slot of a dynamic activation after a convolution with this geometry; none for a static activation."""
+    for kind in (kind for kind in DYNAMIC_ACTIVATIONS if kind == activation):
+        channels, size = geometry.out_channels, {"height": geometry.out_height, "width": geometry.out_width}
+        yield Slot(name, ConvGeometry(channels, DynamicActivation.squeezed(channels), **size), kind)

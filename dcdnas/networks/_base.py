@@ -89,6 +89,10 @@ class Places:
         """Makes a new module for the activation of the slot called `name`; the identity if the network has no such slot."""
         return ACTIVATIONS[self._slots[name].activation]() if name in self else nn.Identity()
 
+    def last_activation(self, block: str, like: str) -> nn.Module:
+        """Makes the activation at the end of a block: its slot `activation` if it is dynamic, else that of the slot `like`."""
+        return self.fill(f"{block}.activation") if f"{block}.activation" in self else self.activation(f"{block}.{like}")
+
     def fill(self, name: str) -> nn.Module:
         """Makes a new module for the slot called `name`; the identity if the network has no such slot."""
         return make(self._slots[name], self._layers.get(name, STATIC)) if name in self else nn.Identity()

@@ -12,7 +12,7 @@ from dcdnas.core.breakdown import Parts
 from dcdnas.core.slot import Slot
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._hamburger import DECOMPOSITIONS, STEPS, Hamburger
-from dcdnas.operators import DDFUp
+from dcdnas.operators import DDFUp, DynamicActivation, DyReLU, DyShiftMax
 
 TAPS = 4
 """Input pixels that bilinear interpolation weights for each output pixel."""
@@ -77,6 +77,16 @@ def _hamburger(slot: Slot) -> nn.Module:
     return Hamburger(slot.geometry, *_decomposition(slot))
 
 
+def _dynamic(activation: type[DynamicActivation]) -> Fixed:
+    """A dynamic activation: its geometry goes from the channels to the number that they are squeezed to."""
+
+    def parts(slot: Slot) -> Parts:
+        g = slot.geometry
+        return activation.parts(g.in_channels, g.out_channels, g.height * g.width)
+
+    return Fixed(lambda slot: activation(slot.geometry.in_channels, slot.geometry.out_channels), parts)
+
+
 def _decomposition(slot: Slot) -> tuple[str, int]:
     """Returns the name of a hamburger's decomposition and its number of steps."""
     name, _, steps = slot.variant.partition("-")
@@ -92,6 +102,8 @@ FIXED: Mapping[str, Fixed] = {
     "hamburger": Fixed(_hamburger, _hamburger_parts),
     "pixel-linear": Fixed(_pixel_linear, lambda slot: Parts(slot.geometry.out_pixels * slot.geometry.weights)),
     "bilinear": Fixed(lambda slot: Bilinear(slot.geometry.stride), _bilinear_parts),
+    "dyrelu": _dynamic(DyReLU),
+    "dyshiftmax": _dynamic(DyShiftMax),
     "ddf-up": Fixed(lambda slot: DDFUp(slot.geometry.in_channels, slot.geometry.stride), _ddf_up_parts),
 }
 

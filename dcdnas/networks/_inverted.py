@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.slot import Slot
+from dcdnas.networks._activations import with_activation
 from dcdnas.networks._base import Places, gate_slot, through
 
 
@@ -42,12 +43,13 @@ class InvertedPlan(NamedTuple):
     gate: str = "sigmoid"
 
     def slots(self) -> Iterator[Slot]:
-        """Yields the convolutions and the gate; without `expand` if the middle is as wide as the input."""
+        """Yields the convolutions, dynamic activations and the gate; without `expand` if the middle is as wide as the input."""
         size = {"height": self.height, "width": self.width}
         if self.middle != self.in_channels:
-            yield Slot(f"{self.name}.expand", ConvGeometry(self.in_channels, self.middle, **size), activation=self.activation)
+            expand = ConvGeometry(self.in_channels, self.middle, **size)
+            yield from with_activation(f"{self.name}.expand", expand, self.activation)
         depthwise = ConvGeometry(self.middle, self.middle, self.kernel_size, self.stride, self.middle, **size)
-        yield Slot(f"{self.name}.depthwise", depthwise, activation=self.activation)
+        yield from with_activation(f"{self.name}.depthwise", depthwise, self.activation)
         yield from gate_slot(self.name, self.se, depthwise, self.gate)
         size = {"height": depthwise.out_height, "width": depthwise.out_width}
         yield Slot(f"{self.name}.project", ConvGeometry(self.middle, self.out_channels, **size))
@@ -59,7 +61,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.expand = places.fill(f"{name}.expand")
+        self.expand_activation = places.fill(f"{name}.expand_activation")
         self.depthwise = places.fill(f"{name}.depthwise")
+        self.depthwise_activation = places.fill(f"{name}.depthwise_activation")
         self.se = places.fill(f"{name}.se")
         self.project = places.fill(f"{name}.project")
         first = f"{name}.expand" if f"{name}.expand" in places else f"{name}.depthwise"
@@ -68,5 +72,6 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y = through(x, self.expand, self.depthwise, self.se, self.project)
+        inner = (self.expand, self.expand_activation, self.depthwise, self.depthwise_activation)
+        y = through(x, *inner, self.se, self.project)
         return x + y if self.residual else y

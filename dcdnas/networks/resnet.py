@@ -20,7 +20,7 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
-from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS, activation_slot, with_activation
 from dcdnas.networks._base import Places, gate_slot, make_divisible, through
 from dcdnas.networks._blocks import CONTEXT, Stem, blocks_of, completed, slots_of_block, with_smaller_stem
 from dcdnas.networks._context import WithContext, with_contexts
@@ -168,16 +168,17 @@ class _Plan(NamedTuple):
         after = {"height": -(-self.height // self.stride), "width": -(-self.width // self.stride)}
         c, m, d, k, stride = self.in_channels, self.middle, self.out_channels, self.kernel_size, self.stride
         if self.block == "basic":
-            yield Slot(f"{self.name}.conv1", ConvGeometry(c, m, k, stride, **before), activation=self.activation)
+            yield from with_activation(f"{self.name}.conv1", ConvGeometry(c, m, k, stride, **before), self.activation)
             last = Slot(f"{self.name}.conv2", ConvGeometry(m, d, k, **after))
         else:
-            yield Slot(f"{self.name}.reduce", ConvGeometry(c, m, **before), activation=self.activation)
-            yield Slot(f"{self.name}.spatial", ConvGeometry(m, m, k, stride, **before), activation=self.activation)
+            yield from with_activation(f"{self.name}.reduce", ConvGeometry(c, m, **before), self.activation)
+            yield from with_activation(f"{self.name}.spatial", ConvGeometry(m, m, k, stride, **before), self.activation)
             last = Slot(f"{self.name}.expand", ConvGeometry(m, d, **after))
         yield last
         yield from gate_slot(self.name, self.se, last.geometry)
         if stride != 1 or c != d:
             yield Slot(f"{self.name}.shortcut", ConvGeometry(c, d, 1, stride, **before))
+        yield from activation_slot(f"{self.name}.activation", last.geometry, self.activation)
 
 
 def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iterator[_Plan]:
@@ -194,16 +195,18 @@ class Basic(nn.Module):
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.conv1 = places.fill(f"{name}.conv1")
+        self.conv1_activation = places.fill(f"{name}.conv1_activation")
         self.conv2 = places.fill(f"{name}.conv2")
         self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
         self.residual = isinstance(self.shortcut, nn.Identity)
-        self.activation = places.activation(f"{name}.conv1")
+        self.activation = places.last_activation(name, "conv1")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(through(x, self.conv1, self.conv2, self.se) + self.shortcut(x))
-        return y
+        y = through(x, self.conv1, self.conv1_activation, self.conv2, self.se)
+        activated: Tensor = self.activation(y + self.shortcut(x))
+        return activated
 
 
 class Bottleneck(nn.Module):
@@ -212,17 +215,21 @@ class Bottleneck(nn.Module):
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.reduce = places.fill(f"{name}.reduce")
+        self.reduce_activation = places.fill(f"{name}.reduce_activation")
         self.spatial = places.fill(f"{name}.spatial")
+        self.spatial_activation = places.fill(f"{name}.spatial_activation")
         self.expand = places.fill(f"{name}.expand")
         self.se = places.fill(f"{name}.se")
         self.shortcut = places.fill(f"{name}.shortcut")
         self.residual = isinstance(self.shortcut, nn.Identity)
-        self.activation = places.activation(f"{name}.reduce")
+        self.activation = places.last_activation(name, "reduce")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        y: Tensor = self.activation(through(x, self.reduce, self.spatial, self.expand, self.se) + self.shortcut(x))
-        return y
+        inner = (self.reduce, self.reduce_activation, self.spatial, self.spatial_activation)
+        y = through(x, *inner, self.expand, self.se)
+        activated: Tensor = self.activation(y + self.shortcut(x))
+        return activated
 
 
 BLOCKS: Mapping[str, type[nn.Module]] = {"basic": Basic, "bottleneck": Bottleneck}

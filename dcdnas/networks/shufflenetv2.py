@@ -21,7 +21,7 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.core.reference import Reference
 from dcdnas.core.slot import Shape, Slot
-from dcdnas.networks._activations import SEARCHED_ACTIVATIONS
+from dcdnas.networks._activations import SEARCHED_ACTIVATIONS, with_activation
 from dcdnas.networks._base import Places, gate_slot, make_divisible, through, whole_number
 from dcdnas.networks._blocks import CONTEXT, Stem, blocks_of, completed, slots_of_block, with_smaller_stem
 from dcdnas.networks._context import WithContext, with_contexts
@@ -162,14 +162,14 @@ class _Plan(NamedTuple):
         before = {"height": self.height, "width": self.width}
         after = {"height": -(-self.height // self.stride), "width": -(-self.width // self.stride)}
         c, m, k, stride = self.in_channels if self.first else self.half, self.middle, self.kernel_size, self.stride
-        yield Slot(f"{self.name}.reduce", ConvGeometry(c, m, **before), activation=self.activation)
+        yield from with_activation(f"{self.name}.reduce", ConvGeometry(c, m, **before), self.activation)
         yield Slot(f"{self.name}.depthwise", ConvGeometry(m, m, k, stride, m, **before))
-        last = Slot(f"{self.name}.project", ConvGeometry(m, self.half, **after), activation=self.activation)
-        yield last
-        yield from gate_slot(self.name, self.se, last.geometry)
+        last = ConvGeometry(m, self.half, **after)
+        yield from with_activation(f"{self.name}.project", last, self.activation)
+        yield from gate_slot(self.name, self.se, last)
         if self.first:
             yield Slot(f"{self.name}.shrink", ConvGeometry(c, c, k, stride, c, **before))
-            yield Slot(f"{self.name}.shortcut", ConvGeometry(c, self.half, **after), activation=self.activation)
+            yield from with_activation(f"{self.name}.shortcut", ConvGeometry(c, self.half, **after), self.activation)
 
 
 def _plans(s: Mapping[str, Any], channels: int, height: int, width: int) -> Iterator[_Plan]:
@@ -189,15 +189,19 @@ class ShuffledBlock(nn.Module):
     def __init__(self, places: Places, name: str) -> None:
         super().__init__()
         self.reduce = places.fill(f"{name}.reduce")
+        self.reduce_activation = places.fill(f"{name}.reduce_activation")
         self.depthwise = places.fill(f"{name}.depthwise")
         self.project = places.fill(f"{name}.project")
+        self.project_activation = places.fill(f"{name}.project_activation")
         self.se = places.fill(f"{name}.se")
         self.first = f"{name}.shortcut" in places
         self.shrink = places.fill(f"{name}.shrink")
         self.shortcut = places.fill(f"{name}.shortcut")
+        self.shortcut_activation = places.fill(f"{name}.shortcut_activation")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
-        passed, computed = (self.shortcut(self.shrink(x)), x) if self.first else x.chunk(2, 1)
-        computed = through(computed, self.reduce, self.depthwise, self.project, self.se)
+        passed, computed = (self.shortcut_activation(self.shortcut(self.shrink(x))), x) if self.first else x.chunk(2, 1)
+        inner = (self.reduce, self.reduce_activation, self.depthwise, self.project, self.project_activation)
+        computed = through(computed, *inner, self.se)
         return torch.stack((passed, computed), 2).flatten(1, 2)  # alternates the channels of both: the shuffle of two groups

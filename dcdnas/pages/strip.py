@@ -20,7 +20,10 @@ SHORT = {"latent_dim": "L", "num_blocks": "B", "num_kernels": "n", "num_experts"
 """The papers' letters for settings, short enough to be written under a bar; a value of 1 is not written."""
 
 
-KERNELS = {"linear": "fc", "gate": "se", "hamburger": "ham", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up"}
+KERNELS = {
+    "linear": "fc", "gate": "se", "hamburger": "ham", "pixel-linear": "1x1", "bilinear": "up", "ddf-up": "DDF-Up",
+    "dyrelu": "act", "dyshiftmax": "act",
+}  # fmt: skip
 """Text under the bar of a layer that is not a convolution, by its kind."""
 
 

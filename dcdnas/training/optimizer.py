@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.operators import DDFUp, Operator
+from dcdnas.operators import DDFUp, DynamicActivation, Operator
 
 TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,10 +26,11 @@ def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, A
     """Splits a network's parameters into kernels, norms with biases, controllers, and the weights of each wide classifier.
 
     Only kernels and classifiers have weight decay, and controllers have a separate learning rate. The Linear and Conv2d layers
-    inside an operator are its controller, which computes the attentions; the operator's kernels are parameters of the operator
-    itself. `scale` is a factor on the learning rate of a group.
+    inside an operator or a dynamic activation are its controller, which computes coefficients from the input; the operator's
+    kernels are parameters of the operator itself. `scale` is a factor on the learning rate of a group.
     """
-    inside = [m for operator in network.modules() if isinstance(operator, (Operator, DDFUp)) for m in operator.modules()]
+    dynamic = (Operator, DDFUp, DynamicActivation)
+    inside = [m for operator in network.modules() if isinstance(operator, dynamic) for m in operator.modules()]
     controllers = {id(p) for m in inside if isinstance(m, (nn.Linear, nn.Conv2d)) for p in m.parameters(recurse=False)}
     groups: list[dict[str, Any]] = [
         {"params": [], "weight_decay": task.weight_decay, "controller": False, "scale": 1.0},

@@ -81,6 +81,10 @@ SPACES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "activations": {
+        "settings": {**MOBILE, "activation": {"share": "stage", "*": ["relu6", "dyrelu", "dyshiftmax"]}},
+        "slots": {"*.depthwise": {"static": None, "dcd": None}},
+    },
     "hamburger": {
         "settings": {**MOBILE, "context": {"stage1": {"hamburger": HAMBURGER}, "stage2": {"hamburger": {"rank": [0, 4]}}}},
         "slots": {"*.depthwise": {"static": None, "involution": None}},

@@ -11,8 +11,9 @@ from backbones import NETWORKS, small
 from torch import nn
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.slot import DYNAMIC_ACTIVATIONS
 from dcdnas.core.yaml_lines import Document
-from dcdnas.cost import price
+from dcdnas.cost import measure, price
 from dcdnas.errors import FileError, UsageError
 from dcdnas.networks import build_network, for_proxy, networks, slots_of
 from dcdnas.networks._activations import ACTIVATIONS, SEARCHED_ACTIVATIONS
@@ -91,8 +92,8 @@ def test_defaults_are_not_written_into_architectures(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("activation", SEARCHED_ACTIVATIONS)
-def test_the_activation_costs_nothing_and_changes_what_is_computed(network: str, activation: str) -> None:
+@pytest.mark.parametrize("activation", sorted(set(SEARCHED_ACTIVATIONS) - set(DYNAMIC_ACTIVATIONS)))
+def test_a_static_activation_costs_nothing_and_changes_what_is_computed(network: str, activation: str) -> None:
     other = "relu" if activation != "relu" else "silu"
     first, second = small(network, activation=activation), small(network, activation=other)
     assert price(first) == price(second)
@@ -100,6 +101,23 @@ def test_the_activation_costs_nothing_and_changes_what_is_computed(network: str,
     two.load_state_dict(one.state_dict())
     x = torch.randn(2, *first.input) * 4
     assert not torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("activation", DYNAMIC_ACTIVATIONS)
+def test_a_dynamic_activation_is_a_priced_slot_and_begins_as_a_relu(network: str, activation: str) -> None:
+    dynamic, static = small(network, activation=("silu", activation)), small(network, activation=("silu", "relu"))
+    added = {s.name: s for s in slots_of(dynamic)}.keys() - {s.name for s in slots_of(static)}
+    kinds = {slot.kind for slot in slots_of(dynamic) if slot.name in added}
+    assert (kinds, {name.split(".")[0] for name in added}) == ({activation}, {"stage2"})
+    assert price(dynamic) == measure(build_network(dynamic))
+    assert price(dynamic)["flops"] > price(static)["flops"]
+    one, two = build_network(dynamic).eval(), build_network(static).eval()
+    missing = one.load_state_dict(two.state_dict(), strict=False)
+    assert missing.unexpected_keys == []
+    assert {name.rpartition(".")[0].rpartition(".")[0] for name in missing.missing_keys} == added
+    x = torch.randn(2, *dynamic.input)
+    torch.testing.assert_close(one(x), two(x))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -137,7 +155,7 @@ def test_values_that_no_network_has_are_refused(network: str, given: dict[str, A
 
 
 def test_the_activations_that_may_be_searched_are_all_that_there_are() -> None:
-    assert set(SEARCHED_ACTIVATIONS) == set(filter(None, ACTIVATIONS))
+    assert set(SEARCHED_ACTIVATIONS) == {*filter(None, ACTIVATIONS), *DYNAMIC_ACTIVATIONS}
 
 
 @pytest.mark.parametrize("network", networks)
