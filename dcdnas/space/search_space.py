@@ -14,6 +14,7 @@ from typing import Any
 from dcdnas.core.architecture import Architecture, with_head
 from dcdnas.core.budget import Budget
 from dcdnas.core.geometry import Setting
+from dcdnas.core.slot import DYNAMIC_ACTIVATIONS
 from dcdnas.core.task import TrainingTask
 from dcdnas.cost import CATALOGUE, Prices, metrics
 from dcdnas.errors import UsageError
@@ -198,16 +199,19 @@ class SearchSpace:
         return frame
 
     def uniform_static(self) -> Iterator[dict[str, Setting]]:
-        """Yields the outcomes of uniform static networks: one per combination of width, depth, kernel size and so on."""
+        """Yields the outcomes of uniform static networks: one per combination of width, depth, kernel size and so on.
+
+        Their activations are static too, where static ones are offered.
+        """
         if not all(any(c.operator == "static" for c in g.candidates) for g in self.groups):
             return
         static: dict[str, Setting] = {g.operator: "static" for g in self.groups}
         values: dict[str, list[Setting]] = {}
         for v in self.variables:
-            values[v.setting] = sorted(dict.fromkeys([*values.get(v.setting, []), *v.options]), key=rank)
+            values[v.setting] = sorted(dict.fromkeys([*values.get(v.setting, []), *_static(v)]), key=rank)
         axes = _axes(values)
         decided = [v for v in self.variables if v.decision]
-        nearest = {(v.decision, wanted): _nearest_below(v.options, wanted) for v in decided for wanted in values[v.setting]}
+        nearest = {(v.decision, wanted): _nearest_below(_static(v), wanted) for v in decided for wanted in values[v.setting]}
         seen = set()
         for combination in product(*axes):
             wanted = {name: option for options in combination for name, option in options.items()}
@@ -354,6 +358,11 @@ def _axes(values: Mapping[str, Sequence[Setting]]) -> list[list[dict[str, Settin
         longer, shorter = axes.pop(), axes.pop()
         axes.append([{**options, **shorter[min(i, len(shorter) - 1)]} for i, options in enumerate(longer)])
     return axes
+
+
+def _static(variable: Variable) -> tuple[Setting, ...]:
+    """The options without dynamic activations; all of them if no other is offered."""
+    return tuple(o for o in variable.options if o not in DYNAMIC_ACTIVATIONS) or tuple(variable.options)
 
 
 def _nearest_below(options: tuple[Setting, ...], wanted: Setting) -> Setting:

@@ -150,6 +150,15 @@ def test_uniform_static_networks_are_static_and_allowed(name: str) -> None:
         assert {c.operator for c in space.architecture(outcome).layers.values()} <= {"static"}
 
 
+def test_uniform_static_networks_have_static_activations_where_these_are_offered() -> None:
+    searched = "  activation: {stage1: [dyrelu, relu], stage2: [silu, relu, dyshiftmax]}\n"
+    text = f'{HEAD}{BACKBONE}{searched}slots:\n  "*.project": {{static: , dcd: }}\n'
+    found = {tuple(v for k, v in o.items() if "activation" in k) for o in compile_space(text).uniform_static()}
+    assert found == {("relu", "relu"), ("relu", "silu")}
+    only = compile_space(text.replace("[dyrelu, relu]", "[dyrelu, dyshiftmax]"))
+    assert {o["stage1.activation"] for o in only.uniform_static()} == {"dyrelu", "dyshiftmax"}
+
+
 def test_a_space_whose_slots_are_all_dynamic_has_no_static_network() -> None:
     assert list(with_slots('  "*.project": {dcd: }\n').uniform_static()) == []
 
