@@ -5,7 +5,8 @@
 
 All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. `static-twice` has twice the budget, which
 shows how many multiply-adds a gain is worth. A row named after an operator has it in every 1x1 and depthwise layer of the blocks,
-or only in every depthwise layer if the operator filters each channel separately. `search` is the result of a search with the
+or only in every depthwise layer if the operator filters each channel separately; `dyrelu` and `dyshiftmax` are static networks
+with these activations in the blocks. `search` is the result of a search with the
 default sampler in a space where each stage chooses among the operators, and depth, kernel size and expansion are searched.
 `random` is the same search with random proposals. `search-static` is the first search with static layers only, which shows what
 depth, kernel size and expansion gain without dynamic convolutions. All three train equally many networks, and every seed has its
@@ -78,9 +79,16 @@ UNIFORM: dict[str, tuple[str, str, Operator]] = {
     "ddf": (DEPTHWISE, "ddf", None),
     "idconv": (DEPTHWISE, "idconv", None),
     "lsconv": (DEPTHWISE, "lsconv", None),
+    "atconv": (DEPTHWISE, "atconv", None),
+    "mixconv": (DEPTHWISE, "mixconv", None),
+    "dyrelu": (LAYERS, "static", None),
+    "dyshiftmax": (LAYERS, "static", None),
     "static-twice": (LAYERS, "static", None),
 }
 """Row -> the pattern of the layers that have the operator, its name and its settings; all other layers are static."""
+
+ACTIVATION = {"dyrelu": "dyrelu", "dyshiftmax": "dyshiftmax"}
+"""Row -> the activation of its blocks, where it is not the backbone's own."""
 
 SEARCHES = {"search": "auto", "random": "random", "search-static": "auto"}
 """Row -> sampler."""
@@ -175,7 +183,8 @@ def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[
 def uniform(name: str) -> Architecture:
     """The network with one operator in all layers of its row's pattern, as wide as the budget allows."""
     layers, operator, settings = UNIFORM[name]
-    content = SPACE | {"name": name, "slots": {layers: {"share": "network", operator: settings}}}
+    given = SPACE["settings"] | ({"activation": ACTIVATION[name]} if name in ACTIVATION else {})
+    content = SPACE | {"name": name, "settings": given, "slots": {layers: {"share": "network", operator: settings}}}
     space = Compiler(Document("equal_cost.py", content, {})).space()
     space = space.filling(parse_budgets([TWICE if name == "static-twice" else BUDGET], notations()))
     return space.architecture(space.decide(lambda _, options: options[0]))
