@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.uncertainty import between_pairs
@@ -63,8 +64,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--results", type=Path, default=Path("context.jsonl"))
     given = parser.parse_args()
-    rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
-    found = {(name, seed): value for name, seed, value in rows}
+    found = {(name, seed): value for name, seed, value in rows_of(given.results)}
     for seed in range(given.seeds):
         for name in NETWORKS:
             if (name, seed) not in found:

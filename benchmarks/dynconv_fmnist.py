@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_lines import rows_of
 
 from dcdnas.cost import price
 from dcdnas.data import Split, load, load_test
@@ -97,8 +98,6 @@ def trained(training: Training) -> dict[str, Any]:
 def train_missing(path: Path, missing: list[Training], workers: int, hours: float) -> None:
     """Runs the missing trainings, and appends each result to the file as soon as it is known."""
     end, left = time.monotonic() + 3600 * hours, iter(missing)
-    whole = "".join(json.dumps(row) + "\n" for row in rows_of(path))
-    path.write_text(whole, encoding="utf-8")  # drops a last line that was only partly written
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool, path.open("a", encoding="utf-8") as file:
         running: set[Future[dict[str, Any]]] = {pool.submit(trained, training) for training in islice(left, workers)}
         while running:
@@ -108,17 +107,6 @@ def train_missing(path: Path, missing: list[Training], workers: int, hours: floa
                 file.flush()
                 if time.monotonic() < end:
                     running |= {pool.submit(trained, training) for training in islice(left, 1)}
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The results. A line that was only partly written is skipped, so that its training is repeated."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:

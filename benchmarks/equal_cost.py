@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from result_lines import rows_of
 
 import dcdnas
 from dcdnas.core.architecture import Architecture
@@ -199,11 +200,6 @@ def found_by(name: str, seed: int, data: str, given: argparse.Namespace) -> Arch
     )
     assert run.best is not None
     return run.best.architecture
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The lines of the results file; none if it does not exist."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

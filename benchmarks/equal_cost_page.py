@@ -22,7 +22,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from equal_cost import RESULTS, SEARCHES, UNIFORM, rows_of
+from equal_cost import RESULTS, SEARCHES, UNIFORM
+from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.uncertainty import student

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
@@ -64,9 +65,7 @@ def networks(name: str, count: int, seed: int, side: int) -> list[Architecture]:
 
 def read(kept: Path | None) -> dict[str, dict[str, tuple[float, str]]]:
     """Results of earlier calls, by the digest of the architecture."""
-    if kept is None or not kept.is_file():
-        return {}
-    rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    rows = rows_of(kept) if kept else []
     return {row["digest"]: {format: (error, why) for format, (error, why) in row["results"].items()} for row in rows}
 
 

@@ -33,7 +33,8 @@ from statistics import quantiles
 from typing import Any
 
 import torch
-from dynconv_fmnist import LONG, SPACE, key, networks_of, rows_of
+from dynconv_fmnist import LONG, SPACE, key, networks_of
+from result_lines import rows_of
 from safetensors.torch import load_file, save_file
 
 import dcdnas.tables

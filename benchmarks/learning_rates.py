@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from equal_cost import IMAGES, RECIPE, UNIFORM, rows_of, some_images, uniform
+from equal_cost import IMAGES, RECIPE, UNIFORM, some_images, uniform
+from result_lines import rows_of
 
 from dcdnas.data import load, split
 from dcdnas.networks import build_network

@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 from readings import interval
+from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
@@ -95,12 +96,9 @@ def train_missing(networks: Sequence[Architecture], task: TrainingTask, given: a
 
 
 def accuracies(path: Path) -> dict[Key, float]:
-    """The accuracies of the finished trainings in per cent; a last line that is being written is left out."""
-    if not path.exists():
-        return {}
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    """The accuracies of the finished trainings in per cent."""
     names = ("network", "epochs", "rate", "seed", "classifier_width")
-    return {tuple(line[name] for name in names): 100 * line["accuracy"] for line in lines}
+    return {tuple(line[name] for name in names): 100 * line["accuracy"] for line in rows_of(path)}
 
 
 def table(networks: Sequence[str], task: TrainingTask, done: dict[Key, float], given: argparse.Namespace) -> list[str]:

@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.budget import parse_budgets
@@ -115,8 +116,7 @@ def main() -> None:
     images = images_of(task)
     draws = draws_within(space, parse_budgets([chosen.budget], notations()), random.Random(0))
     networks = [drawn.architecture for drawn in islice(draws, chosen.networks)]
-    lines = chosen.results.read_text(encoding="utf-8").splitlines() if chosen.results.exists() else []
-    done = {tuple(line[name] for name in KEY): line["accuracy"] for line in map(json.loads, lines)}
+    done = {tuple(line[name] for name in KEY): line["accuracy"] for line in rows_of(chosen.results)}
     with chosen.results.open("a", encoding="utf-8") as file:
         for network in networks:
             for seed in SEEDS:

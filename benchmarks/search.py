@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_lines import rows_of
 
 import dcdnas
 from dcdnas.core.task import TrainingTask
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--show", action="store_true", help="run no search, only print the results so far")
     given = parser.parse_args()
-    rows = [json.loads(line) for line in given.results.read_text().splitlines()] if given.results.exists() else []
+    rows = rows_of(given.results)
     rows = [row for row in rows if (row["budget"], row["trials"], len(row["accuracies"])) == (given.budget, given.n, given.seeds)]
     known = {(row["sampler"], row["search"]) for row in rows}
     for search, sampler in product(range(given.searches), given.samplers):

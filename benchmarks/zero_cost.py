@@ -40,6 +40,7 @@ import torch
 import torch.nn.functional as F
 from dynconv_card import BAND, DRAWS, Numbers, banded
 from numpy.typing import NDArray
+from result_lines import rows_of
 from torch import Tensor, nn
 from yardstick import BUDGETS
 
@@ -205,11 +206,6 @@ def step_seconds(network: Network, x: Tensor, labels: Tensor) -> float:
         F.cross_entropy(network(x), labels).backward()
         optimizer.step()
     return (time.process_time() - begun) / STEPS
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The lines of the results file; none if it does not exist."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def show(benchmark: str, rows: Sequence[dict[str, Any]]) -> None:

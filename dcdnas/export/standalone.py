@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +190,11 @@ def _layer(node: fx.Node) -> str:
 
 
 def _attribute(name: str) -> str:
-    parts = name.split(".")
-    if all(part.isidentifier() for part in parts):
+    """Expression for a parameter or buffer, also if parts of its name, such as the numbers of a list, are no identifiers."""
+    if all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
         return f"self.{name}"
-    return f"self.get_submodule({'.'.join(parts[:-1])!r}).{parts[-1]}"
+    module, _, last = name.rpartition(".")
+    return f"getattr(self.get_submodule({module!r}), {last!r})"
 
 
 def _called(target: Any, given: list[str]) -> str:
