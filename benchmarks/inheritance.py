@@ -106,11 +106,15 @@ def train_missing(given: argparse.Namespace, networks: Sequence[Decisions]) -> N
         for jobs in (first, [job for job in rest if (job[0], key(job[1]), job[2]) not in there]):
             waiting = [pool.submit(trained, job) for job in jobs]
             for future in as_completed(waiting):
+                if future.cancelled():
+                    continue
                 with given.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(future.result()) + "\n")
                 if time.monotonic() > end:
-                    pool.shutdown(cancel_futures=True)
-                    return
+                    for other in waiting:
+                        other.cancel()  # those that are running end, and are written
+            if time.monotonic() > end:
+                return
 
 
 def show(rows: Sequence[Mapping[str, Any]], networks: Sequence[Decisions]) -> None:

@@ -197,7 +197,8 @@ def show_thirds(found: Mapping[str, Any], contestants: Sequence[str], budgets: S
     print(f"| budget | sampler | seeds | b at {THIRD} | to random's at {SIZES[-1]} | U at {THIRD} | to random's at {SIZES[-1]} |")
     print("|" + " --- |" * 7)
     for budget, sampler in product(budgets, contestants):
-        mine = {s: found[key] for s in range(1000) if THIRD in found.get(key := f"{budget}/{sampler}/{s}", {})}
+        random_too = [s for s in range(1000) if f"{budget}/random/{s}" in found]
+        mine = {s: found[key] for s in random_too if THIRD in found.get(key := f"{budget}/{sampler}/{s}", {})}
         cells = []
         for measure in ("b", "U") if mine else ():
             gains = [entry[THIRD][measure] - found[f"{budget}/random/{s}"][str(SIZES[-1])][measure] for s, entry in mine.items()]
