@@ -55,12 +55,12 @@ def whole(folder: Path, c: SearchConfig) -> None:
 
 
 def killed(folder: Path, executor: str, kills: int, rng: random.Random) -> Counter[str]:
-    """Ends the driver of a search so often; what had ended before is as it was.
+    """Ends the driver of a search up to so often; what had ended before is as it was.
 
     Args:
         folder: of a run.
         executor: of its trainings, one at a time.
-        kills: how often.
+        kills: how often; less often if the search reaches its end, as on a machine where the test waits and the driver does not.
         rng: chooses moments, signals and whether workers are sent the same signal.
     """
     said: Counter[str] = Counter()
@@ -77,7 +77,8 @@ def killed(folder: Path, executor: str, kills: int, rng: random.Random) -> Count
             group = executor == "local" and rng.random() < 0.5
             (os.killpg if group else os.kill)(process.pid, getattr(signal, f"SIG{name}"))
             code, _, _ = process.end()
-        assert code, "it has reached its end: more trainings are needed"
+        if code == 0:
+            break
         said[f"{name}{' to all' if group else ''} {code}"] += 1
         assert live_driver(folder) is None
         trials, confirmations = content(folder)
@@ -89,17 +90,22 @@ def killed(folder: Path, executor: str, kills: int, rng: random.Random) -> Count
 
 
 def crashed(folder: Path, executor: str, kills: int, trials: int) -> None:
-    """A search that is ended so often is the one that is not."""
+    """A search that is ended so often, or several that are so often in all, is the one that is not."""
     seed = time.time_ns()
+    rng = random.Random(seed)
     c = config(sampler="evolution", trials=trials, early_stopping=True, confirm=1)
     whole(folder / "whole", c)
-    prepare(folder / "run", c)
-    said = killed(folder / "run", executor, kills, random.Random(seed))
-    lost = Counter(t.lost for t in content(folder / "run")[0])
-    execution = Execution(executor="inline", train=pretend)
-    assert search(folder / "run", execution) is Ending.COMPLETED
-    print(f"{executor}, seed {seed}: {kills} ends, {dict(said)}; trainings by times lost: {dict(lost)}")
-    assert records(folder / "run") == records(folder / "whole")
+    said: Counter[str] = Counter()
+    while said.total() < kills:
+        run = folder / f"run after {said.total()}"
+        prepare(run, c)
+        here = killed(run, executor, kills - said.total(), rng)
+        assert here, "it has reached its end before it could be ended"
+        said += here
+        lost = Counter(t.lost for t in content(run)[0])
+        assert search(run, Execution(executor="inline", train=pretend)) is Ending.COMPLETED
+        print(f"{executor}, seed {seed}: {here.total()} ends, {dict(here)}; trainings by times lost: {dict(lost)}")
+        assert records(run) == records(folder / "whole")
 
 
 @pytest.mark.parametrize("executor", [pytest.param("inline", marks=pytest.mark.slow), "local"])
