@@ -60,7 +60,7 @@ def _bar(bar: Bar) -> list[str]:
         found.append(_rect(bar.x, BASE - bar.dynamic, bar.width, bar.dynamic, "#ffffff", PALE))
     found += [
         _rect(bar.x, BASE + 2, bar.width, 5, colour),
-        f'<text class="m b" x="{middle:.1f}" y="146">{escape(bar.paint.letters)}</text>',
+        f'<text class="m b" x="{middle:.1f}" y="146">{escape(bar.letters)}</text>',
         *(f'<text class="m s" x="{middle:.1f}" y="{159 + 12 * i}">{escape(note)}</text>' for i, note in enumerate(bar.notes)),
     ]
     return [*found, "</g>"]

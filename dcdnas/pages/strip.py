@@ -55,6 +55,11 @@ class Bar:
     differs: bool
     sentence: str
 
+    @property
+    def letters(self) -> str:
+        """Abbreviation of the operator; empty where none is chosen, as for squeeze-and-excitation."""
+        return self.paint.letters if self.layer.slot.searchable else ""
+
 
 @dataclass(frozen=True)
 class Arc:
