@@ -17,6 +17,9 @@ from dcdnas.core.trial import Trial
 from dcdnas.core.units import costs, duration, ending, roughly, tally
 from dcdnas.engine.progress import Progress
 
+EARLY = 3
+"""Number of finished networks after which a search says that none of them has learned anything."""
+
 
 class Watcher:
     """Receives snapshots of a search; this base class prints a line for every training that ends.
@@ -29,6 +32,7 @@ class Watcher:
     def __init__(self, out: Output, title: str) -> None:
         self.out, self.title = out, title
         self._seen: tuple[int, int] | None = None
+        self._warned = False
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +48,20 @@ class Watcher:
             return
         if closed > seen[0] and progress.latest:
             self.ended(progress, progress.latest)
+            self._warn(progress)
         if progress.confirmed > seen[1]:
             self.confirmed(progress)
+
+    def _warn(self, progress: Progress) -> None:
+        """Says once that no network has learned anything, when enough of them have finished."""
+        if self._warned or not progress.guessing or progress.states.get("finished", 0) < EARLY:
+            return
+        self._warned = True
+        chance = progress.objective.said(progress.objective.worst)
+        self.out.warn(
+            f"None of the first {progress.states['finished']} finished networks can be distinguished from guessing ({chance}). A "
+            "lower learning rate (lr of the space's proxy) or more epochs may help. Ctrl-C ends the search."
+        )
 
     def ended(self, progress: Progress, trial: Trial) -> None:
         """Reports that a training of the search has ended."""

@@ -70,6 +70,17 @@ def reading_deviation(share: float, images: int) -> float:
     return math.sqrt(share * (1 - share) / images)
 
 
+def like_guessing(share: float, chance: float, images: int) -> bool:
+    """Whether a share of images that are classified correctly is not distinguishable from the share that guessing reaches.
+
+    Args:
+        share: that a network reached.
+        chance: share of correct guesses, e.g. 1 / classes.
+        images: number of images behind the reading.
+    """
+    return share <= chance + NORMAL * reading_deviation(chance, images)
+
+
 def between_pairs(differences: Sequence[float]) -> Difference:
     """The mean of paired differences with its t interval, which is infinite for a single pair.
 

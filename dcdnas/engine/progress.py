@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dcdnas.core import pareto
 from dcdnas.core.objective import Bounds, Objective
 from dcdnas.core.trial import Trial
+from dcdnas.core.uncertainty import like_guessing
 from dcdnas.engine.loop import SearchLoop
 
 
@@ -27,6 +28,7 @@ class Progress:
         seconds: seconds since this session began.
         left: estimated seconds for the remaining trainings; None before the first training of the session has ended.
         latest: the trial that changed last.
+        guessing: whether the best network cannot be distinguished from guessing.
     """
 
     asked: int
@@ -40,6 +42,7 @@ class Progress:
     seconds: float
     left: float | None
     latest: Trial | None
+    guessing: bool = False
 
 
 class Watch:
@@ -48,10 +51,11 @@ class Watch:
     Args:
         loop: loop of the search.
         bounds: ranges of the objectives and costs, fixed at the start of the run.
+        images: number of images behind each reading; 0 if unknown.
     """
 
-    def __init__(self, loop: SearchLoop, bounds: Bounds) -> None:
-        self.loop, self.bounds = loop, bounds
+    def __init__(self, loop: SearchLoop, bounds: Bounds, images: int = 0) -> None:
+        self.loop, self.bounds, self.images = loop, bounds, images
         self._since, self._before = time.monotonic(), loop.ended
         self._volume: tuple[tuple[Trial, ...], float] = ((), 0.0)
 
@@ -71,7 +75,14 @@ class Watch:
             seconds=seconds,
             left=seconds / done * max(0, loop.config.trials - loop.ended) if done else None,
             latest=standing.latest,
+            guessing=self._guessing(standing.best),
         )
+
+    def _guessing(self, best: Trial | None) -> bool:
+        objective = self.loop.config.goals.primary
+        value = objective.of(best.score) if best else None
+        known = value is not None and objective.counted and self.images
+        return bool(known) and like_guessing(value or 0.0, objective.worst, self.images)
 
     def _hypervolume(self) -> float:
         line = self.loop.standing.front

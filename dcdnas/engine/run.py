@@ -73,7 +73,8 @@ def search(
         loop = SearchLoop(
             config, space, store, until, _wishes(folder, lock, signals), lock.found_dead, retry_failed, execution.patience
         )
-        loop.observe = _observer(Watch(loop, store.meta("bounds")), tracking, observe)
+        images = store.meta("images") or {}
+        loop.observe = _observer(Watch(loop, store.meta("bounds"), images.get("validation") or 0), tracking, observe)
         try:
             execution = replace(execution, weights=loop.weights.prepare())
             executors[execution.executor](execution, folder, signals.breaking_in).run(loop)

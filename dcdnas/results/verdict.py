@@ -17,7 +17,7 @@ from dcdnas.core import pareto
 from dcdnas.core.ladder import Area, Point, area_with_interval
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
-from dcdnas.core.uncertainty import NORMAL, Difference, between_readings, reading_deviation, reading_margin
+from dcdnas.core.uncertainty import Difference, between_readings, like_guessing, reading_deviation, reading_margin
 from dcdnas.core.units import counted, notation
 from dcdnas.results.run import Confirmed, Run
 
@@ -124,11 +124,9 @@ class Verdict:
     @cached_property
     def guessing(self) -> list[Trial]:
         """The finished trials whose reading is not distinguishable from guessing; empty where the objective counts no images."""
-        chance, images = self.run.objective.worst, self.run.counted_images
-        if not images:
-            return []
-        limit = chance + NORMAL * reading_deviation(chance, images)
-        return [t for t in self.run.trials if t.state == "finished" and (self.run.reading(t) or 0.0) <= limit]
+        run, images = self.run, self.run.counted_images
+        finished = [t for t in run.trials if t.state == "finished"] if images else []
+        return [t for t in finished if like_guessing(run.reading(t) or 0.0, run.objective.worst, images or 0)]
 
     @cached_property
     def rungs(self) -> list[Trial]:

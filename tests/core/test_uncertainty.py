@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from dcdnas.core.uncertainty import between_pairs, between_readings, reading_margin, student
+from dcdnas.core.uncertainty import between_pairs, between_readings, like_guessing, reading_margin, student
 
 
 def test_sixty_four_images_tell_seventeen_points_apart_and_no_less() -> None:
@@ -20,6 +20,13 @@ def test_sixty_four_images_tell_seventeen_points_apart_and_no_less() -> None:
 def test_no_images_tell_nothing_apart() -> None:
     assert reading_margin(0.5, 0) == math.inf
     assert not between_readings(1.0, 0.0, 0).distinguishable
+
+
+def test_guessing_may_reach_two_standard_errors_more_than_chance() -> None:
+    assert like_guessing(0.05, 0.1, 1600)
+    assert like_guessing(0.1147, 0.1, 1600)  # 0.1 + 1.96 sqrt(0.09 / 1600)
+    assert not like_guessing(0.1148, 0.1, 1600)
+    assert like_guessing(0.15, 0.1, 100)
 
 
 def test_one_pair_of_trainings_tells_nothing_apart() -> None:

@@ -19,6 +19,7 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.trial import ENDED, Score, Trial
 from dcdnas.engine.progress import Watch
 from dcdnas.engine.standing import Standing
+from dcdnas.tasks import ACCURACY
 
 NETWORK = Architecture("mobilenetv2", {}, {}, (1, 8, 8), 10)
 BUDGETS = (Budget("flops", 7.0),)
@@ -50,7 +51,7 @@ def test_it_is_what_all_trials_together_say(events: list[tuple[str, float, float
 def test_progress_says_how_the_search_stands(tmp_path: Path) -> None:
     bounds = {"accuracy": (0.1, 1.0), "flops": (1e4, 5e5)}
     with closing(memory(tmp_path)) as store:
-        loop = loop_of(store, config(trials=4))
+        loop = loop_of(store, config(trials=4, objectives=(replace(ACCURACY, worst=0.5),)))
         watch = Watch(loop, bounds)
         before = watch.look()
         assert (before.asked, before.ended, before.left, before.hypervolume, before.best) == (4, 0, None, 0.0, None)
@@ -62,3 +63,7 @@ def test_progress_says_how_the_search_stands(tmp_path: Path) -> None:
         assert progress.best == pareto.best(trials, loop.config.budgets, loop.config.goals)
         assert progress.left is not None
         assert progress.latest == trials[-1]
+        assert not progress.guessing, "the number of images is unknown"
+        assert progress.best is not None
+        assert (ACCURACY.of(progress.best.score) or 0) > 0.51
+        assert [Watch(loop, bounds, images).look().guessing for images in (1, 10**6)] == [True, False]
