@@ -25,11 +25,11 @@ class Slot:
         geometry: geometry of the convolution, with the size of its input map at deployment.
         kind: ``conv`` is a convolution with BatchNorm, and ``linear`` a classifier's layer, for operators that have a form for
             it; both can be searched. ``gate`` is squeeze-and-excitation, whose geometry goes from the number of channels to
-            the number that they are squeezed to; so does that of ``dyrelu`` and ``dyshiftmax``, dynamic activations.
-            ``hamburger`` is global context by a matrix factorisation, whose geometry
-            goes from the number of channels to the rank. ``pixel-linear`` is one linear layer applied at every pixel, with a
-            bias and no BatchNorm. ``bilinear`` and ``ddf-up`` enlarge a map: their geometry is that of the convolution whose
-            stride they undo, so they map its output size, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
+            the number that they are squeezed to; so does that of the dynamic activations, ``dyrelu`` and ``dyshiftmax``.
+            ``hamburger`` is global context by a matrix factorisation, whose geometry goes from the number of channels to the
+            rank. ``pixel-linear`` is one linear layer applied at every pixel, with a bias and no BatchNorm. ``bilinear`` and
+            ``ddf-up`` enlarge a map: their geometry is that of the convolution whose stride they undo, so they map its output
+            size, (C, ceil(H/s), ceil(W/s)), to (C, s ceil(H/s), s ceil(W/s)).
         activation: activation after the BatchNorm, ``""`` for none; for a gate, its last activation.
         variant: for a hamburger, the decomposition and its number of steps, as in ``nmf-6``.
     """

@@ -111,6 +111,12 @@ def test_so_has_one_with_contexts() -> None:
     torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
 
 
+def test_so_has_one_whose_rectifiers_are_dynamic() -> None:
+    parent, child = trained(activation="relu"), network(activation={"stage1": "dyrelu", "stage2": "dyshiftmax"})
+    assert {name.rpartition(".")[0].rpartition("_")[2] for name in inherit(child, parent)} == {"activation"}
+    torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
+
+
 def test_so_has_a_deeper_residual_network() -> None:
     settings = {"channels": (8, 16), "strides": (1, 2), "stem": "small", "stem_channels": 8}
     parent, child = (build_network(Architecture("resnet", {**settings, "depth": d}, {}, (1, 12, 12), 3)) for d in (1, 2))
