@@ -36,6 +36,7 @@ def rules(task: TrainingTask, early_stopping: bool, starts: int, chances: str, b
         "starts": {"first": "static-ladder", "draws": starts, "chances": chances},
         "losses": {"again": AGAIN, "then": "last-and-alone"},
         "initialisation": {"mixed_kernels": "each-as-static"},
+        "rates": {"warehouse_attention": "a-tenth-of-the-cells"},
         "kernels": begun_with or kernels(),
     }
 

@@ -58,6 +58,9 @@ class Operator(LikeConv2d, ABC):
     training_form: str = ""
     """The form to run in training; if empty, the one expected to be fastest."""
 
+    controller_rate: float = 1.0
+    """Factor on the learning rate of the controller under SGD, where it would otherwise learn much faster than the kernels."""
+
     def __init__(self, *place: Any, **others: Any) -> None:
         super().__init__(*place, **others)
         self._counted, self._pinned = "", False

@@ -33,6 +33,10 @@ from dcdnas.operators._widths import nearest_divisor, plain
 __all__ = ["KernelWarehouse"]
 
 
+SPEED = 0.1
+"""How fast the attention learns in training by SGD, relative to the cells: how far a step on its layers moves the kernel."""
+
+
 class KernelWarehouse(Operator):
     """y = W(x) * x; each of the m parts of W(x) is sum_j alpha_ij(x) E_j over the n cells E_j of the layer's warehouse.
 
@@ -117,9 +121,18 @@ class KernelWarehouse(Operator):
         self.bias = self._fresh_bias()
         self.first_temperature = temperature
         self.attention.start(init)
+        self.controller_rate = self._rate()
         self._std = self._static_std() if init == "static" else (2 / (max(1, plan.reserved) * plan.cell_out)) ** 0.5
         if self.cells is not None:
             nn.init.normal_(self.cells, std=self._std)
+
+    def _rate(self) -> float:
+        """The rate with which the attention learns at `SPEED` times the cells' speed; at most 1.
+
+        A step of SGD on the logits of the n cells, which h hidden units and a bias compute, moves a part n s^2 (1 + h / 2) times
+        as far as a step on the cells themselves, whose standard deviation is s.
+        """
+        return min(1.0, SPEED / (self.plan.cells * self._static_std() ** 2 * (1 + self.plan.hidden / 2)))
 
     def _static_std(self) -> float:
         return static_std(self.geometry)

@@ -23,7 +23,7 @@ def optimizer_of(network: nn.Module, task: TrainingTask) -> torch.optim.Optimize
 
 
 def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, Any]]:
-    """Splits a network's parameters into kernels, norms with biases, controllers, and the weights of each wide classifier.
+    """Splits a network's parameters into kernels, norms with biases, controllers, and what has a learning rate of its own.
 
     Only kernels and classifiers have weight decay, and controllers have a separate learning rate. The Linear and Conv2d layers
     inside an operator or a dynamic activation are its controller, which computes coefficients from the input; the operator's
@@ -37,14 +37,23 @@ def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, A
         {"params": [], "weight_decay": 0.0, "controller": False, "scale": 1.0},
         {"params": [], "weight_decay": 0.0, "controller": True, "scale": 1.0},
     ]
-    slower = wide_classifiers(network, task.classifier_width)
+    slower = wide_classifiers(network, task.classifier_width) | (fast_controllers(network) if task.optimizer == "sgd" else {})
+    scaled: dict[tuple[bool, float], dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
         decayed = parameter.ndim > 1 and not name.endswith("bias")
-        if decayed and id(parameter) in slower:
-            groups.append({**groups[0], "params": [parameter], "scale": slower[id(parameter)]})
-        else:
-            groups[2 if id(parameter) in controllers else 0 if decayed else 1]["params"].append(parameter)
-    return groups
+        group = groups[2 if id(parameter) in controllers else 0 if decayed else 1]
+        scale = slower.get(id(parameter), 1.0)
+        if scale != 1 and (decayed or group["controller"]):
+            group = scaled.setdefault((group["controller"], scale), {**group, "params": [], "scale": scale})
+        group["params"].append(parameter)
+    return [*groups, *scaled.values()]
+
+
+def fast_controllers(network: nn.Module) -> dict[int, float]:
+    """Identity of each parameter of a controller that has a learning rate of its own -> the factor on it."""
+    operators = [m for m in network.modules() if isinstance(m, Operator) and m.controller_rate != 1]
+    layers = [(m, part) for m in operators for part in m.modules() if isinstance(part, (nn.Linear, nn.Conv2d))]
+    return {id(p): m.controller_rate for m, part in layers for p in part.parameters(recurse=False)}
 
 
 def wide_classifiers(network: nn.Module, width: int) -> dict[int, float]:

@@ -7,6 +7,7 @@ import statistics
 import pytest
 import torch
 import torch.nn.functional as F
+from contract import refusal
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import operators
@@ -59,6 +60,52 @@ def test_a_step_of_sgd_gains_as_much_as_in_a_static_convolution(name):
     depthwise = operator in DEPTHWISE
     ratio = speed(operator, settings, place(depthwise)) / static_speed(operator, settings, depthwise)
     assert 0.75 < ratio < 1.35, f"{ratio:.2f} times as much"
+
+
+PLACES = {
+    "expanding": ConvGeometry(16, 48, height=16, width=16), "projecting": ConvGeometry(96, 32, height=8, width=8),
+    "depthwise": ConvGeometry(48, 48, 3, groups=48, height=8, width=8), "dense": ConvGeometry(16, 16, 3, height=8, width=8),
+}  # fmt: skip
+
+
+def gains(name: str, settings: dict[str, object], at: ConvGeometry) -> tuple[float, float, float]:
+    """After annealing: what a small step of SGD on the kernels gains, one on the controller, and the controller's own rate."""
+    found = []
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        operator = operators[name].at(at, "", 0, **operators[name].resolve(at, **settings))
+        operator.anneal(1.0)
+        y = operator(torch.randn(16, at.in_channels, at.height, at.width))
+        (F.batch_norm(y, None, None, training=True) * torch.randn_like(y)).sum().backward()
+        layers = [m for m in operator.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
+        inside = {id(p) for layer in layers for p in layer.parameters(recurse=False)}
+        sums = [0.0, 0.0]
+        for p in operator.parameters():
+            sums[id(p) in inside] += float(p.grad.square().sum()) if p.grad is not None else 0.0
+        found.append((*sums, operator.controller_rate))
+    kernels, controller, rate = (statistics.median(values) for values in zip(*found, strict=True))
+    return kernels, controller, rate
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("budget", [0.5, 1, 4])
+def test_the_attention_of_a_warehouse_learns_at_a_tenth_of_its_cells_speed(budget, where):
+    kernels, controller, rate = gains("kernel-warehouse", {"budget": budget}, PLACES[where])
+    assert 0.05 < rate * controller / kernels < 0.15
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("name", ["condconv", "dcd", "dyconv", "odconv", "odconv of 4 kernels", "weightnet", "drconv", "fdconv"])
+def test_the_controllers_of_other_operators_learn_slower_or_at_most_few_times_as_fast(name, where):
+    kernels, controller, _ = gains(name.split(" ")[0], MIXTURES[name], PLACES[where])
+    faster = where == "depthwise" and name in ("odconv of 4 kernels", "fdconv")
+    assert (1 if faster else 0) * kernels <= controller < (3 if faster else 1) * kernels
+
+
+def test_only_a_warehouse_has_a_rate_of_its_own():
+    for name in operators:
+        own = [operators[name].at(at).controller_rate for at in PLACES.values() if refusal(operators[name], at) is None]
+        assert (min(own) < 1) == (name == "kernel-warehouse"), name
 
 
 @pytest.mark.parametrize("name", ["condconv", "kernel-warehouse", "static"])

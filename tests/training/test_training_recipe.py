@@ -124,11 +124,12 @@ def test_controllers_without_a_learning_rate_stay_where_they_start(data: Split) 
 def test_every_parameter_is_trained_once_and_no_attention_norm_or_bias_decays(name: str) -> None:
     operator = operators[name](16, 16, 3, padding=1, bias=True)
     module = nn.Sequential(operator, nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(16, 4))
-    decayed, others, controllers = parameter_groups(module, TrainingTask(weight_decay=0.5))
-    ids = [id(p) for group in (decayed, others, controllers) for p in group["params"]]
+    decayed, others, controllers, *slower = parameter_groups(module, TrainingTask(weight_decay=0.5))
+    ids = [id(p) for group in (decayed, others, controllers, *slower) for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in module.parameters())
     assert (decayed["weight_decay"], others["weight_decay"], controllers["weight_decay"]) == (0.5, 0.0, 0.0)
-    assert bool(controllers["params"]) == (name not in ("mixconv", "static"))
+    assert all(group["controller"] and group["weight_decay"] == 0 for group in slower)
+    assert any(group["params"] for group in (controllers, *slower)) == (name not in ("mixconv", "static"))
     names = {id(p): n for n, p in module.named_parameters()}
     inside = {n for n, m in module.named_modules() if isinstance(m, nn.Linear) and n.startswith("0.")}
     for p in decayed["params"]:
@@ -295,6 +296,20 @@ def test_the_weights_of_a_wide_classifier_learn_more_slowly(operator: str) -> No
     assert sorted(ids) == sorted(id(p) for p in module.parameters())
     for width in (640, 0):
         assert all(group["scale"] == 1.0 for group in parameter_groups(module, replace(task, classifier_width=width)))
+
+
+def test_a_controller_that_would_learn_too_fast_has_its_own_rate_under_sgd() -> None:
+    operator = operators["kernel-warehouse"].at(ConvGeometry(48, 48, 3, groups=48))
+    module = nn.Sequential(operator, operators["odconv"].at(ConvGeometry(48, 48)))
+    slow = [group for group in parameter_groups(module, TrainingTask()) if group["scale"] != 1.0]
+    assert [(group["scale"], group["controller"]) for group in slow] == [(operator.controller_rate, True)]
+    assert slow[0]["weight_decay"] == 0
+    wanted = {"attention.squeeze.weight", "attention.excite.weight", "attention.excite.bias"}
+    assert {id(p) for group in slow for p in group["params"]} == {id(operator.get_parameter(name)) for name in wanted}
+    ids = [id(p) for group in parameter_groups(module, TrainingTask()) for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in module.parameters())
+    adam = parameter_groups(module, TrainingTask(optimizer="adamw", lr=1e-3))
+    assert all(group["scale"] == 1.0 for group in adam), "whose steps do not depend on the size of a gradient"
 
 
 def test_a_slower_group_takes_smaller_steps(data: Split) -> None:
