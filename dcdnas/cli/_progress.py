@@ -16,6 +16,7 @@ from dcdnas.cli._output import Output
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import costs, duration, ending, roughly, tally
 from dcdnas.engine.progress import Progress
+from dcdnas.results.verdict import TO_LEARN
 
 EARLY = 3
 """Number of finished networks after which a search says that none of them has learned anything."""
@@ -59,8 +60,8 @@ class Watcher:
         self._warned = True
         chance = progress.objective.said(progress.objective.worst)
         self.out.warn(
-            f"None of the first {progress.states['finished']} finished networks can be distinguished from guessing ({chance}). A "
-            "lower learning rate (lr of the space's proxy) or more epochs may help. Ctrl-C ends the search."
+            f"None of the first {progress.states['finished']} finished networks can be distinguished from guessing ({chance}). "
+            f"{TO_LEARN} Ctrl-C ends the search."
         )
 
     def ended(self, progress: Progress, trial: Trial) -> None:

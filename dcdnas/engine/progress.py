@@ -42,7 +42,7 @@ class Progress:
     seconds: float
     left: float | None
     latest: Trial | None
-    guessing: bool = False
+    guessing: bool
 
 
 class Watch:
@@ -81,8 +81,9 @@ class Watch:
     def _guessing(self, best: Trial | None) -> bool:
         objective = self.loop.config.goals.primary
         value = objective.of(best.score) if best else None
-        known = value is not None and objective.counted and self.images
-        return bool(known) and like_guessing(value or 0.0, objective.worst, self.images)
+        if value is None or not objective.counted or not self.images:
+            return False
+        return like_guessing(value, objective.worst, self.images)
 
     def _hypervolume(self) -> float:
         line = self.loop.standing.front

@@ -26,15 +26,12 @@ SEARCHED_ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "gelu", *DYNAMIC_A
 
 def with_activation(name: str, geometry: ConvGeometry, activation: str) -> Iterator[Slot]:
     """Yields the slot of a convolution, and behind it that of its activation if the activation is dynamic."""
-    if activation not in DYNAMIC_ACTIVATIONS:
-        yield Slot(name, geometry, activation=activation)
-        return
-    yield Slot(name, geometry)
+    yield Slot(name, geometry, activation="" if activation in DYNAMIC_ACTIVATIONS else activation)
     yield from activation_slot(f"{name}_activation", geometry, activation)
 
 
 def activation_slot(name: str, geometry: ConvGeometry, activation: str) -> Iterator[Slot]:
     """Yields the slot of a dynamic activation after a convolution with this geometry; none for a static activation."""
-    for kind in (kind for kind in DYNAMIC_ACTIVATIONS if kind == activation):
+    if activation in DYNAMIC_ACTIVATIONS:
         channels, size = geometry.out_channels, {"height": geometry.out_height, "width": geometry.out_width}
-        yield Slot(name, ConvGeometry(channels, DynamicActivation.squeezed(channels), **size), kind)
+        yield Slot(name, ConvGeometry(channels, DynamicActivation.squeezed(channels), **size), activation)

@@ -12,7 +12,7 @@ from dcdnas.core.breakdown import Parts
 from dcdnas.core.slot import Slot
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._hamburger import DECOMPOSITIONS, STEPS, Hamburger
-from dcdnas.operators import DDFUp, DynamicActivation, DyReLU, DyShiftMax
+from dcdnas.operators import DDFUp, DynamicActivation, dynamic_activations
 
 TAPS = 4
 """Input pixels that bilinear interpolation weights for each output pixel."""
@@ -102,8 +102,7 @@ FIXED: Mapping[str, Fixed] = {
     "hamburger": Fixed(_hamburger, _hamburger_parts),
     "pixel-linear": Fixed(_pixel_linear, lambda slot: Parts(slot.geometry.out_pixels * slot.geometry.weights)),
     "bilinear": Fixed(lambda slot: Bilinear(slot.geometry.stride), _bilinear_parts),
-    "dyrelu": _dynamic(DyReLU),
-    "dyshiftmax": _dynamic(DyShiftMax),
+    **{kind: _dynamic(activation) for kind, activation in dynamic_activations.items()},
     "ddf-up": Fixed(lambda slot: DDFUp(slot.geometry.in_channels, slot.geometry.stride), _ddf_up_parts),
 }
 

@@ -13,12 +13,15 @@ from dcdnas.networks._decoder import NAME as DECODER
 from dcdnas.networks._decoder import Decoder
 from dcdnas.networks._excite import SqueezeExcite
 from dcdnas.networks._hamburger import Hamburger
-from dcdnas.operators import DyReLU, DyShiftMax, operators
+from dcdnas.operators import dynamic_activations, operators
 
 PARTS: Mapping[str, Any] = {
-    DECODER: Decoder, "gate": SqueezeExcite, "hamburger": Hamburger, "ddf-up": operators["ddf"], "dyrelu": DyReLU,
-    "dyshiftmax": DyShiftMax,
-}  # fmt: skip
+    DECODER: Decoder,
+    "gate": SqueezeExcite,
+    "hamburger": Hamburger,
+    "ddf-up": operators["ddf"],
+    **dynamic_activations,
+}
 """The class with the reference, by name of the head or kind of slot without an operator."""
 
 

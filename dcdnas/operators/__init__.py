@@ -4,7 +4,7 @@ from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.plugins import Place, accept
 from dcdnas.operators._base import Operator
 from dcdnas.operators._ddf_up import DDFUp
-from dcdnas.operators._dynamic_activation import DynamicActivation, DyReLU, DyShiftMax
+from dcdnas.operators._dynamic_activation import DynamicActivation, dynamic_activations
 from dcdnas.operators._guide import width_of
 from dcdnas.operators._kernels import watching
 from dcdnas.operators._norm import BatchNorm, StatedNorm, absorbed, activated
@@ -20,8 +20,6 @@ accept(Place(operators, Operator, "operator", rules=_check))
 __all__ = [
     "BatchNorm",
     "DDFUp",
-    "DyReLU",
-    "DyShiftMax",
     "DynamicActivation",
     "Observer",
     "Operator",
@@ -30,6 +28,7 @@ __all__ = [
     "absorbed",
     "activated",
     "counting",
+    "dynamic_activations",
     "operators",
     "product",
     "watching",

@@ -7,6 +7,8 @@ one with ReLUs does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -115,3 +117,7 @@ class DyShiftMax(DynamicActivation):
         a1, b1, a2, b2 = ((self.MOST / 3 * u).clamp(-self.MOST, self.MOST) for u in self.outputs(x))
         shifted = torch.cat((x[:, 1:], x[:, :1]), 1)
         return torch.maximum(product(x, 1 + a1) + product(shifted, b1), product(x, a2) + product(shifted, b2))
+
+
+dynamic_activations: Mapping[str, type[DynamicActivation]] = {"dyrelu": DyReLU, "dyshiftmax": DyShiftMax}
+"""Dynamic activations by their names in a space file, which are also the kinds of their slots."""

@@ -121,10 +121,10 @@ class KernelWarehouse(Operator):
         self.bias = self._fresh_bias()
         self.first_temperature = temperature
         self.attention.start(init)
-        self.controller_rate = self._rate()
         self._std = self._static_std() if init == "static" else (2 / (max(1, plan.reserved) * plan.cell_out)) ** 0.5
         if self.cells is not None:
             nn.init.normal_(self.cells, std=self._std)
+        self.controller_rate = self._rate()
 
     def _rate(self) -> float:
         """The rate with which the attention learns at `SPEED` times the cells' speed; at most 1.
@@ -132,7 +132,7 @@ class KernelWarehouse(Operator):
         A step of SGD on the logits of the n cells, which h hidden units and a bias compute, moves a part n s^2 (1 + h / 2) times
         as far as a step on the cells themselves, whose standard deviation is s.
         """
-        return min(1.0, SPEED / (self.plan.cells * self._static_std() ** 2 * (1 + self.plan.hidden / 2)))
+        return min(1.0, SPEED / (self.plan.cells * self._std**2 * (1 + self.plan.hidden / 2)))
 
     def _static_std(self) -> float:
         return static_std(self.geometry)

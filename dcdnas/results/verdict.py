@@ -24,6 +24,9 @@ from dcdnas.results.run import Confirmed, Run
 RUNGS = ("static", "ladder")
 """Origins of the trials that form the uniform static ladder."""
 
+TO_LEARN = "A lower learning rate (lr of the space's proxy) or more epochs may help."
+"""What to do about networks that have learned nothing."""
+
 OPEN = "not distinguishable"
 """Text for a difference whose confidence interval contains 0."""
 
@@ -271,6 +274,6 @@ def guessing(verdict: Verdict) -> str:
         return ""
     finished = sum(t.state == "finished" for t in run.trials)
     chance = run.objective.said(run.objective.worst)
-    helps = "" if run.trained_elsewhere else " A lower learning rate (lr of the space's proxy) or more epochs may help."
+    helps = "" if run.trained_elsewhere else f" {TO_LEARN}"
     which = f"{number:,} of {counted(finished, 'trained network')}"
     return f"{which} cannot be distinguished from guessing ({chance}) and should not be compared.{helps}"

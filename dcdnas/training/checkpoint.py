@@ -123,7 +123,7 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
         _fill(training, checkpoint.tensors)
         training.precision.scaler.load_state_dict(facts["scaler"])
         training.clock.add(float(facts["seconds"]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         problem = " ".join(str(error).split())
         raise FileError(f"{checkpoint.path}: does not fit its training: {problem:.200}. Start again with another -o.") from None
 
@@ -161,7 +161,9 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
         parameter = parameters[int(index)]
-        like = torch.empty_like(parameter, dtype=tensor.dtype) if tensor.shape == parameter.shape else tensor
+        if tensor.dim() and tensor.shape != parameter.shape:
+            raise ValueError(f"the optimizer's {name} has the shape {tuple(tensor.shape)} instead of {tuple(parameter.shape)}")
+        like = torch.empty_like(parameter, dtype=tensor.dtype) if tensor.dim() else tensor
         state.setdefault(int(index), {})[key] = like.copy_(tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

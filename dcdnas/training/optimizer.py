@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.operators import DDFUp, DynamicActivation, Operator
+from dcdnas.operators import BatchNorm, DDFUp, DynamicActivation, Operator
 
 TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -38,22 +38,27 @@ def parameter_groups(network: nn.Module, task: TrainingTask) -> list[dict[str, A
         {"params": [], "weight_decay": 0.0, "controller": True, "scale": 1.0},
     ]
     slower = wide_classifiers(network, task.classifier_width) | (fast_controllers(network) if task.optimizer == "sgd" else {})
-    scaled: dict[tuple[bool, float], dict[str, Any]] = {}
+    scaled: dict[tuple[int, float], dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
-        decayed = parameter.ndim > 1 and not name.endswith("bias")
-        group = groups[2 if id(parameter) in controllers else 0 if decayed else 1]
+        kind = 2 if id(parameter) in controllers else 0 if _decays(name, parameter) else 1
         scale = slower.get(id(parameter), 1.0)
-        if scale != 1 and (decayed or group["controller"]):
-            group = scaled.setdefault((group["controller"], scale), {**group, "params": [], "scale": scale})
+        group = groups[kind]
+        if scale != 1:
+            group = scaled.setdefault((kind, scale), {**group, "params": [], "scale": scale})
         group["params"].append(parameter)
     return [*groups, *scaled.values()]
 
 
+def _decays(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is a weight and not a bias, which may have one row for each kernel, or a norm's factor."""
+    return parameter.ndim > 1 and not name.endswith("bias")
+
+
 def fast_controllers(network: nn.Module) -> dict[int, float]:
-    """Identity of each parameter of a controller that has a learning rate of its own -> the factor on it."""
+    """Identity of each parameter of a controller that has a learning rate of its own -> the factor on it; without its norms."""
     operators = [m for m in network.modules() if isinstance(m, Operator) and m.controller_rate != 1]
-    layers = [(m, part) for m in operators for part in m.modules() if isinstance(part, (nn.Linear, nn.Conv2d))]
-    return {id(p): m.controller_rate for m, part in layers for p in part.parameters(recurse=False)}
+    parts = [(m, part) for m in operators for part in m.modules() if part is not m and not isinstance(part, BatchNorm)]
+    return {id(p): m.controller_rate for m, part in parts for p in part.parameters(recurse=False)}
 
 
 def wide_classifiers(network: nn.Module, width: int) -> dict[int, float]:
@@ -68,7 +73,7 @@ def wide_classifiers(network: nn.Module, width: int) -> dict[int, float]:
         if isinstance(layer, Operator) and layer.AXES == 2:
             features = layer.in_channels
         if width and features > width:
-            found |= {id(parameter): width / features for parameter in layer.parameters(recurse=False)}
+            found |= {id(p): width / features for name, p in layer.named_parameters(recurse=False) if _decays(name, p)}
     return found
 
 

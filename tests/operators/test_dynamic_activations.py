@@ -10,13 +10,15 @@ import torch
 from reproduced import check_reproduced
 from torch import Tensor, nn
 
+from dcdnas.core.slot import DYNAMIC_ACTIVATIONS
 from dcdnas.core.task import TrainingTask
 from dcdnas.cost.flops import count_flops
-from dcdnas.operators import DynamicActivation, DyReLU, DyShiftMax
+from dcdnas.operators import DynamicActivation, dynamic_activations
+from dcdnas.operators._dynamic_activation import DyReLU, DyShiftMax
 from dcdnas.training.optimizer import parameter_groups
 
 VECTOR = Path(__file__).parent / "vectors" / "dyshiftmax-16.npz"
-BOTH = pytest.mark.parametrize("activation", [DyReLU, DyShiftMax])
+BOTH = pytest.mark.parametrize("activation", dynamic_activations.values())
 
 
 def awake(activation: type[DynamicActivation], channels: int) -> DynamicActivation:
@@ -61,6 +63,10 @@ def test_shift_max_is_the_papers_equation() -> None:
         here, beside = x[:, c].numpy(), x[:, (c + 1) % 5].numpy()
         one, two = (a[:, c, None, None] * here + b[:, c, None, None] * beside for a, b in ((a1, b1), (a2, b2)))
         np.testing.assert_allclose(y[:, c], np.maximum(one, two), atol=1e-12)
+
+
+def test_every_kind_of_slot_for_one_has_its_module() -> None:
+    assert tuple(dynamic_activations) == DYNAMIC_ACTIVATIONS
 
 
 @BOTH

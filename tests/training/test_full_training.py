@@ -226,14 +226,24 @@ def test_a_damaged_checkpoint_is_refused_before_any_training(
     assert said in refused(architecture, data, LONG, tmp_path)
 
 
-def test_a_checkpoint_without_a_tensor_does_not_fit(
-    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("random.torch"),
+        lambda tensors: tensors.update({"optimizer.0.momentum_buffer": torch.ones(1, 2, 3)}),
+        lambda tensors: tensors.update({"optimizer.9999.momentum_buffer": torch.ones(1)}),
+    ],
+    ids=["without a tensor", "momentum of another parameter", "momentum of no parameter"],
+)
+def test_a_checkpoint_of_something_else_does_not_fit(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path, change: Callable[..., object]
 ) -> None:
     path = tmp_path / f"seed-{SEED}/last.safetensors"
     path.parent.mkdir()
     kept = read(straight[0] / f"seed-{SEED}/last.safetensors")
-    some = {name: tensor for name, tensor in kept.tensors.items() if name != "random.torch"}
-    save_file(some, path, {"format": "dcdnas/training-1", "training": json.dumps(kept.facts)})
+    tensors = dict(kept.tensors)
+    change(tensors)
+    save_file(tensors, path, {"format": "dcdnas/training-1", "training": json.dumps(kept.facts)})
     assert "does not fit its training" in refused(architecture, data, LONG, tmp_path)
 
 

@@ -308,6 +308,10 @@ def test_a_controller_that_would_learn_too_fast_has_its_own_rate_under_sgd() -> 
     assert {id(p) for group in slow for p in group["params"]} == {id(operator.get_parameter(name)) for name in wanted}
     ids = [id(p) for group in parameter_groups(module, TrainingTask()) for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in module.parameters())
+    shared = operators["kernel-warehouse"](16, 16, 1, shared_cells=64, shared_start=0, shared_basis=2)
+    slow = [p for group in parameter_groups(shared, TrainingTask()) if group["scale"] != 1 for p in group["params"]]
+    assert any(p is shared.attention.offset for p in slow), "the bias of logits with a basis"
+    assert all(p is not shared.cells for p in slow)
     adam = parameter_groups(module, TrainingTask(optimizer="adamw", lr=1e-3))
     assert all(group["scale"] == 1.0 for group in adam), "whose steps do not depend on the size of a gradient"
 
