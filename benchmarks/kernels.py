@@ -3,11 +3,11 @@
     python benchmarks/kernels.py [--seeds 5] [--epochs 3] [--operators static dcd odconv] [--kernel-size 3] [--results FILE]
 
 Each network is `fashion-quick`'s backbone (width 1, two blocks a stage, expansion 3, depthwise 3x3) with one operator in all
-blocks, trained on `fashion-mini` with the space's recipe on one thread. For each seed, both variants run one after the other, and
-they alternate in going first. The output gives the machine, the median processor seconds, the ratio without / with kernels
-(median and quartiles over seeds), the mean final accuracy, and the mean difference with - without kernels, each with its 95 %
-interval (Student's t over seeds). Results are stored in the file `--results`, and a later call resumes; a new file measures
-everything again.
+layers of the blocks that it supports, or with a dynamic activation (`dyrelu`, `dyshiftmax`), trained on `fashion-mini` with the
+space's recipe on one thread. For each seed, both variants run one after the other, and they alternate in going first. The
+output gives the machine, the median processor seconds, the ratio without / with kernels (median and quartiles over seeds), the
+mean final accuracy, and the mean difference with - without kernels, each with its 95 % interval (Student's t over seeds).
+Results are stored in the file `--results`, and a later call resumes; a new file measures everything again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import platform
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ import torch
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.uncertainty import student
 from dcdnas.data import load, split
+from dcdnas.errors import GeometryError
 from dcdnas.kernels import SWITCH, in_use
 from dcdnas.networks import build_network, slots_of
-from dcdnas.operators import operators
+from dcdnas.operators import dynamic_activations, operators
 from dcdnas.space.library import load_space
 from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.loop import seeded, train
@@ -49,11 +51,15 @@ PLAIN = Architecture(
 
 
 def network_of(operator: str, kernel_size: int = 3) -> Architecture:
-    """The architecture of the backbone with an operator in all convolutions of its blocks."""
+    """The architecture of the backbone with an operator in the convolutions of its blocks, or with a dynamic activation."""
     layers, plain = {}, replace(PLAIN, settings={**PLAIN.settings, "kernel_size": kernel_size})
+    if operator in dynamic_activations:
+        return replace(plain, settings={**plain.settings, "activation": operator})
     for slot in slots_of(plain):
-        if operator != "static" and slot.kind == "conv" and "block" in slot.name:
-            cls = operators[operator]
+        if operator == "static" or slot.kind != "conv" or "block" not in slot.name:
+            continue
+        cls = operators[operator]
+        with suppress(GeometryError):  # an operator that filters each channel cannot replace a 1x1 layer
             settings = cls.resolve(slot.geometry)
             layers[slot.name] = LayerChoice(operator, settings, cls.counted_form(slot.geometry, settings))
     return replace(plain, layers=layers)

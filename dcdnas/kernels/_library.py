@@ -1,4 +1,4 @@
-"""Compiles ``training.c`` on first use and caches the library, keyed by source, compiler and processor."""
+"""Compiles the C files of this folder on first use and caches the library, keyed by sources, compiler and processor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dcdnas.errors import UsageError
 SWITCH = "DCDNAS_KERNELS"
 """Environment variable: ``off``, ``on``, or unset to use the kernels where a compiler is found."""
 
-SOURCE = Path(__file__).with_name("training.c")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.c")))
 FLAGS = ("-O3", "-std=c11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 NATIVE = ("-march=native", "-mcpu=native")
 """Flags that optimise for this processor, tried in turn; compilers for some processors accept only the second."""
@@ -43,9 +43,17 @@ SIGNATURES: dict[str, list[type]] = {
     "pool": [_POINTER] * 2 + [_LONG] * 3,
     "weigh": [_POINTER] * 4 + [_LONG] * 4,
     "weigh_gradient": [_POINTER] * 7 + [_LONG] * 4,
+    "pixel_filter_forward": [_POINTER] * 6,
+    "pixel_filter_backward": [_POINTER] * 9,
+    "pixel_filter_room": [_POINTER],
+    "dynamic_activation_forward": [_POINTER] * 4 + [_LONG] * 4,
+    "dynamic_activation_backward": [_POINTER] * 6 + [_LONG] * 4,
     "lanes": [],
 }
-"""Argument types of the functions in ``training.c``."""
+"""Argument types of the compiled functions."""
+
+SIZES = ("lanes", "pixel_filter_room")
+"""The functions that return a number; the others return nothing."""
 
 
 def in_use() -> bool:
@@ -120,7 +128,7 @@ def _loaded() -> ctypes.CDLL:
         raise
     for name, arguments in SIGNATURES.items():
         function = getattr(found, name)
-        function.argtypes, function.restype = arguments, ctypes.c_long if name == "lanes" else None
+        function.argtypes, function.restype = arguments, ctypes.c_long if name in SIZES else None
     return found
 
 
@@ -137,7 +145,7 @@ def _compiler() -> str:
 def _digest(compiler: str) -> str:
     """Digest of everything that the compiled code depends on."""
     version = _run([compiler, "--version"]).stdout
-    parts = (SOURCE.read_bytes(), compiler.encode(), version, repr((FLAGS, NATIVE)).encode(), _processor())
+    parts = (*(path.read_bytes() for path in SOURCES), compiler.encode(), version, repr((FLAGS, NATIVE)).encode(), _processor())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -154,13 +162,13 @@ def _compile(compiler: str, file: IO[bytes]) -> None:
         target = Path(folder) / "training.so"
         done = None
         for native in (*([flag] for flag in NATIVE), []):
-            done = _run([compiler, *FLAGS, *native, str(SOURCE), "-o", str(target), "-lm"])
+            done = _run([compiler, *FLAGS, *native, *map(str, SOURCES), "-o", str(target), "-lm"])
             if done.returncode == 0:
                 file.write(target.read_bytes())
                 return
         assert done is not None
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        raise OSError(f"{compiler} cannot compile {SOURCE.name}: {said[0]}")
+        raise OSError(f"{compiler} cannot compile the kernels: {said[0]}")
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcdnas.kernels import Filtering, gradients_of, pixel_filter, pixel_filter_fits
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._per_sample import taps as taps_of
 from dcdnas.operators._product import product
@@ -71,6 +72,13 @@ class _Lean(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, channel, spatial = ctx.saved_tensors
         kernel_size, stride, padding, dilation = ctx.place
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
+
+            def plain(x: Tensor, channel: Tensor, spatial: Tensor) -> Tensor:
+                return decoupled_filter(x, channel, spatial, ctx.combine, *ctx.place)
+
+            found = gradients_of(plain, (x, channel, spatial), gradients[0])
+            return *found, None, None, None, None, None
         heads = spatial.shape[1]
         gradient = torch.unflatten(gradients[0], 1, (heads, -1))
         padded = F.pad(x, (padding,) * 4)
@@ -108,6 +116,13 @@ def decoupled_filter_lean(
     dilation: int = 1,
 ) -> Tensor:
     """`decoupled_filter` for training: the backward pass recomputes the weighted taps, so that none of them is stored."""
+    if pixel_filter_fits(x, spatial, channel):
+
+        def plain(x: Tensor, spatial: Tensor, channel: Tensor) -> Tensor:
+            return decoupled_filter(x, channel, spatial, combine, kernel_size, stride, padding, dilation)
+
+        how = Filtering(kernel_size, stride, padding, dilation, False, "sum" if combine == "add" else "product", plain)
+        return pixel_filter(x, per_sample(spatial), per_sample(channel), how)
     result: Tensor = _Lean.apply(  # type: ignore[no-untyped-call]
         x, channel, spatial, combine, kernel_size, stride, padding, dilation
     )

@@ -7,7 +7,9 @@ one with ReLUs does.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.breakdown import Parts
 from dcdnas.core.reference import Reference
+from dcdnas.kernels import dynamic_activation, dynamic_activation_fits
 from dcdnas.operators._pool import pooled
 from dcdnas.operators._product import product
 from dcdnas.operators._widths import reduced
@@ -27,15 +30,17 @@ COEFFICIENTS = 4
 
 
 class DynamicActivation(nn.Module):
-    """Base class: computes the coefficients' deviations from those of a ReLU, and counts multiply-adds.
+    """Base class: y_c = max(a1_c x_c + b1_c z_c, a2_c x_c + b2_c z_c), where z_c is 1 or, if `SHIFTED`, x_{c+1}.
+
+    A subclass computes the coefficients from the outputs of the linear layers, which are 0 at first.
 
     Args:
         channels: C.
         squeezed: s; by default `squeezed(channels)`.
     """
 
-    PRODUCTS = 0
-    """Multiplications for each element of the map."""
+    SHIFTED: ClassVar[bool]
+    """Whether z_c is the next channel's value, with c + 1 modulo C, instead of 1."""
 
     def __init__(self, channels: int, squeezed: int | None = None) -> None:
         super().__init__()
@@ -53,12 +58,26 @@ class DynamicActivation(nn.Module):
     @classmethod
     def parts(cls, channels: int, squeezed: int, pixels: int) -> Parts:
         """Returns the multiply-adds on a map of `pixels` at batch 1: products as dynamic part, linear layers as controller."""
-        return Parts(0, cls.PRODUCTS * channels * pixels, (1 + COEFFICIENTS) * channels * squeezed)
+        return Parts(0, (4 if cls.SHIFTED else 2) * channels * pixels, (1 + COEFFICIENTS) * channels * squeezed)
 
-    def outputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Computes the outputs of the linear layers for each coefficient: (N, C, H, W) -> four of (N, C, 1, 1)."""
-        found: Tensor = self.expand(F.relu(self.reduce(pooled(x))))
-        return found[:, :, None, None].chunk(COEFFICIENTS, 1)
+    @abstractmethod
+    def coefficients(self, outputs: Tensor) -> Tensor:
+        """Computes a1, b1, a2, b2 from the outputs of the linear layers, in any order of those: (N, 4, C) -> (4, N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        outputs: Tensor = self.expand(F.relu(self.reduce(pooled(x))))
+        coefficients = self.coefficients(torch.unflatten(outputs, 1, (COEFFICIENTS, -1)))
+        if self.training and dynamic_activation_fits(x, coefficients):
+            return dynamic_activation(x, coefficients, self.SHIFTED, self._larger)
+        return self._larger(x, coefficients)
+
+    def _larger(self, x: Tensor, coefficients: Tensor) -> Tensor:
+        a1, b1, a2, b2 = coefficients[..., None, None].unbind()
+        if not self.SHIFTED:
+            return torch.maximum(product(x, a1) + b1, product(x, a2) + b2)
+        shifted = torch.cat((x[:, 1:], x[:, :1]), 1)
+        return torch.maximum(product(x, a1) + product(shifted, b1), product(x, a2) + product(shifted, b2))
 
 
 class DyReLU(DynamicActivation):
@@ -76,15 +95,15 @@ class DyReLU(DynamicActivation):
         "Dynamic ReLU", "ECCV", 2020, "2003.10027",
     )  # fmt: skip
 
-    PRODUCTS = 2
+    SHIFTED = False
     SLOPES, SHIFTS = 1.0, 0.5
     """The largest deviations of a and b."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        first, second, *shifts = (2 * torch.sigmoid(u) - 1 for u in self.outputs(x))
-        one = product(x, 1 + self.SLOPES * first) + self.SHIFTS * shifts[0]
-        return torch.maximum(one, product(x, self.SLOPES * second) + self.SHIFTS * shifts[1])
+    def coefficients(self, outputs: Tensor) -> Tensor:
+        """The linear layers put out both slopes, then both shifts."""
+        first, second, *shifts = (2 * torch.sigmoid(outputs) - 1).unbind(1)
+        one, two = (self.SHIFTS * shift for shift in shifts)
+        return torch.stack((1 + self.SLOPES * first, one, self.SLOPES * second, two))
 
 
 class DyShiftMax(DynamicActivation):
@@ -108,15 +127,14 @@ class DyShiftMax(DynamicActivation):
         "MicroNet: Improving Image Recognition with Extremely Low FLOPs", "ICCV", 2021, "2108.05894",
     )  # fmt: skip
 
-    PRODUCTS = 4
+    SHIFTED = True
     MOST = 2.0
     """The largest deviation of a coefficient."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        a1, b1, a2, b2 = ((self.MOST / 3 * u).clamp(-self.MOST, self.MOST) for u in self.outputs(x))
-        shifted = torch.cat((x[:, 1:], x[:, :1]), 1)
-        return torch.maximum(product(x, 1 + a1) + product(shifted, b1), product(x, a2) + product(shifted, b2))
+    def coefficients(self, outputs: Tensor) -> Tensor:
+        """The linear layers put out a1, b1, a2, b2."""
+        a1, *others = (self.MOST / 3 * outputs).clamp(-self.MOST, self.MOST).unbind(1)
+        return torch.stack((1 + a1, *others))
 
 
 dynamic_activations: Mapping[str, type[DynamicActivation]] = {"dyrelu": DyReLU, "dyshiftmax": DyShiftMax}

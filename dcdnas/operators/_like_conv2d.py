@@ -11,15 +11,14 @@ from functools import wraps
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
-from dcdnas.kernels import Convolution, shared_convolution, shared_fits
 from dcdnas.operators._arguments import one_number, traced
 from dcdnas.operators._observed import Observed
 from dcdnas.operators._per_sample import Portable, per_sample_conv2d
+from dcdnas.operators._shared_conv import convolved
 
 Size = int | tuple[int, int]
 
@@ -94,15 +93,9 @@ class LikeConv2d(Observed):
         return nn.Parameter(torch.empty(count, self.out_channels, self.geometry.weights // self.out_channels))
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Convolves (N, C, H, W) with one kernel (D, C/g, k, k) for all samples: (N, D, H', W').
-
-        Training on the CPU uses compiled kernels where they are faster (`dcdnas.kernels`).
-        """
+        """Convolves (N, C, H, W) with one kernel (D, C/g, k, k) for all samples: (N, D, H', W')."""
         g = self.geometry
-        place = Convolution(g.stride, self.padding[0], g.groups)
-        if bias is None and g.dilation == 1 and shared_fits(x, kernel, place):
-            return shared_convolution(x, kernel, place)
-        return F.conv2d(x, kernel, bias, self.stride, self.padding, self.dilation, self.groups)
+        return convolved(x, kernel, bias, g.stride, self.padding[0], g.dilation, g.groups)
 
     def _convolve_each(self, x: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
         """Convolves (N, C, H, W) with a separate kernel for each sample, (N, D, C/g, k, k): (N, D, H', W')."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.errors import GeometryError
+from dcdnas.kernels import Filtering, gradients_of, pixel_filter, pixel_filter_fits
 from dcdnas.operators._base import Operator
 from dcdnas.operators._kernels import per_sample
 from dcdnas.operators._per_sample import taps
@@ -93,14 +94,20 @@ class PixelFilter(Operator):
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
         """Filters (N, C, H, W) -> (N, C, H', W')."""
-        g = self.geometry
-        filters = per_sample(self._seen("filter", self.filters(x), of_map=True))
-        place = (self.INTERLEAVED, g.kernel_size, g.stride, self.padding[0], g.dilation)
-        if self.training and not self.portable:
-            y: Tensor = _Lean.apply(x, filters, self.own, *place)  # type: ignore[no-untyped-call]
-        else:
-            y = filtered(x, filters, self.own, *place)
+        y = self._filtered(x, per_sample(self._seen("filter", self.filters(x), of_map=True)))
         return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _filtered(self, x: Tensor, filters: Tensor) -> Tensor:
+        """Applies the filters and the own taps in the form that suits the context; training keeps no weighted taps."""
+        g, own, interleaved = self.geometry, self.own, self.INTERLEAVED
+        place = (g.kernel_size, g.stride, self.padding[0], g.dilation)
+        if not self.training or self.portable:
+            return filtered(x, filters, own, interleaved, *place)
+        if pixel_filter_fits(x, filters, own):
+            how = Filtering(*place, interleaved, "sum", lambda x, w, v: filtered(x, w, v, interleaved, *place))
+            return pixel_filter(x, filters, own, how)
+        y: Tensor = _Lean.apply(x, filters, own, interleaved, *place)  # type: ignore[no-untyped-call]
+        return y
 
 
 def check_channelwise(name: str, geometry: ConvGeometry) -> None:
@@ -190,6 +197,13 @@ class _Lean(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, filters, own = ctx.saved_tensors
         kernel_size, stride, padding, dilation = ctx.place
+        if torch.is_grad_enabled():  # the gradient itself is differentiated (create_graph=True)
+
+            def plain(x: Tensor, filters: Tensor, own: Tensor | None) -> Tensor:
+                return filtered(x, filters, own, ctx.interleaved, *ctx.place)
+
+            found = gradients_of(plain, (x, filters, own), gradients[0])
+            return *found, None, None, None, None, None
         shape, axis = _grouping(filters.shape[1], ctx.interleaved)
         gradient = torch.unflatten(gradients[0], 1, shape)
         padded = F.pad(x, (padding,) * 4)

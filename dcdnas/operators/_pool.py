@@ -30,8 +30,11 @@ def quarters(x: Tensor) -> Tensor:
 def tiles(x: Tensor, side: int) -> Tensor:
     """Computes the means of side x side tiles, (N, C, H, W) -> (N, C, side, side), with the bounds of adaptive average pooling.
 
-    It averages rows first, then columns, in slices with fixed bounds, which every exporter supports.
+    Without gradients and in exporters, it averages rows first, then columns, in slices with fixed bounds, which every exporter
+    supports. Their gradients would fill a map for each slice.
     """
+    if torch.is_grad_enabled() and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # type: ignore[attr-defined, no-untyped-call]
+        return F.adaptive_avg_pool2d(x, side)
     return _intervals(_intervals(x, 2, side), 3, side).to(x.dtype)
 
 

@@ -20,12 +20,15 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._norm import BatchNorm, absorbed
+from dcdnas.operators._norm import BatchNorm, absorbed, activated
 from dcdnas.operators._per_sample import centred
 from dcdnas.operators._pixelwise import PixelFilter, tap_deviation
+from dcdnas.operators._shared_conv import Conv2d
 from dcdnas.operators._widths import hidden_units
 
 __all__ = ["LSConv"]
+
+RELU = nn.ReLU()
 
 
 class LSConv(PixelFilter):
@@ -85,9 +88,9 @@ class LSConv(PixelFilter):
         self._make_taps()
         channels, made = self.in_channels, self.groups_of_filters * self.geometry.kernel_size**2
         hidden = hidden_units(channels, reduction)
-        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
-        self.look = nn.Conv2d(hidden, hidden, large, self.stride, large // 2, groups=hidden, bias=False)
-        self.mix = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.squeeze: nn.Conv2d = Conv2d(channels, hidden, 1, bias=False)
+        self.look: nn.Conv2d = Conv2d(hidden, hidden, large, self.stride, large // 2, groups=hidden, bias=False)
+        self.mix: nn.Conv2d = Conv2d(hidden, hidden, 1, bias=False)
         self.norms = nn.ModuleList(BatchNorm(hidden) for _ in range(3))
         self.excite = nn.Conv2d(hidden, made, 1)
         self.filter_norm = nn.GroupNorm(self.groups_of_filters, made)
@@ -129,6 +132,6 @@ class LSConv(PixelFilter):
         """Generates w: (N, C, H, W) -> (N, G, k*k, H', W')."""
         g, (first, second, third) = self.geometry, self.norms
         seen = centred(x, g.kernel_size, self.padding[0], g.dilation)
-        looked = second(self.look(torch.relu(first(self.squeeze(seen)))))
-        made: Tensor = self.filter_norm(self.excite(torch.relu(third(self.mix(looked)))))
+        looked = second(self.look(activated(self.squeeze(seen), first, RELU)))
+        made: Tensor = self.filter_norm(self.excite(activated(self.mix(looked), third, RELU)))
         return torch.unflatten(made, 1, (self.groups_of_filters, g.kernel_size**2))

@@ -20,10 +20,10 @@ from dcdnas.core.dimension import Choice
 from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
-from dcdnas.kernels import Convolution, shared_convolution, shared_fits
 from dcdnas.operators._base import Operator
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
+from dcdnas.operators._shared_conv import convolved
 
 __all__ = ["MixConv"]
 
@@ -172,10 +172,7 @@ class MixConv(Operator):
         g = self.geometry
         padding = self.padding[0] + g.dilation * ((kernel.shape[-1] - g.kernel_size) // 2)
         groups = len(kernel) * g.in_channels // g.out_channels
-        place = Convolution(g.stride, padding, groups)
-        if bias is None and g.dilation == 1 and shared_fits(x, kernel, place):
-            return shared_convolution(x, kernel, place)
-        return F.conv2d(x, kernel, bias, g.stride, padding, g.dilation, groups)
+        return convolved(x, kernel, bias, g.stride, padding, g.dilation, groups)
 
     def _widths(self) -> list[int]:
         """Output channels of each part."""

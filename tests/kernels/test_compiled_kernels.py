@@ -370,7 +370,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("dcdnas.operators._norm.norm_clamp", counted("norm", norm_clamp))
     monkeypatch.setattr("dcdnas.operators._per_sample.depthwise", counted("depthwise", depthwise))
     monkeypatch.setattr("dcdnas.operators._per_sample.pointwise", counted("pointwise", pointwise))
-    monkeypatch.setattr("dcdnas.operators._like_conv2d.shared_convolution", counted("shared", shared_convolution))
+    monkeypatch.setattr("dcdnas.operators._shared_conv.shared_convolution", counted("shared", shared_convolution))
     return called
 
 

@@ -43,8 +43,8 @@ class TestWithACompiler:
     def test_another_source_is_compiled_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert in_use()
         changed = tmp_path / "training.c"
-        changed.write_text(_library.SOURCE.read_text() + "\n/* changed */\n")
-        monkeypatch.setattr(_library, "SOURCE", changed)
+        changed.write_text(_library.SOURCES[-1].read_text() + "\n/* changed */\n")
+        monkeypatch.setattr(_library, "SOURCES", (*_library.SOURCES[:-1], changed))
         _library._found.cache_clear()
         assert in_use()
         assert len(compiled(tmp_path)) == 2
@@ -61,9 +61,9 @@ class TestWithACompiler:
     def test_what_the_compiler_says_of_a_wrong_source_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = tmp_path / "training.c"
         wrong.write_text("int main(")
-        monkeypatch.setattr(_library, "SOURCE", wrong)
+        monkeypatch.setattr(_library, "SOURCES", (wrong,))
         assert not in_use()
-        assert "cannot compile training.c" in why_not()
+        assert "cannot compile the kernels" in why_not()
         assert compiled(tmp_path) == []
 
     def test_the_switch_turns_them_off(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
