@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from dcdnas.core.geometry import Setting
 from dcdnas.core.plugins import expect
+from dcdnas.core.slot import DYNAMIC_ACTIVATIONS
 from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.errors import FileError
 
@@ -133,6 +134,13 @@ class Architecture:
         """Names of its operators; in an `unread` architecture they are found by searching its text."""
         unread = self.__dict__.get("_unread")
         return set(_OPERATOR.findall(unread[0])) if unread else {choice.operator for choice in self.layers.values()}
+
+    @property
+    def dynamic_activations(self) -> tuple[str, ...]:
+        """Names of its dynamic activations; in an `unread` architecture they are found by searching its text."""
+        unread = self.__dict__.get("_unread")
+        said = unread[0] if unread else json.dumps(self.settings.get("activation"))
+        return tuple(name for name in DYNAMIC_ACTIVATIONS if f'"{name}"' in said)
 
     def __hash__(self) -> int:
         return hash(self.digest)

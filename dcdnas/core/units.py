@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -345,13 +345,14 @@ def operator_mix(architecture: Architecture) -> dict[str, int]:
 
 
 def mix(architecture: Architecture) -> str:
-    """Describes a network by its operators: ``22 dcd, 4 static``."""
-    return said_mix(operator_mix(architecture))
+    """Describes a network by its operators and dynamic activations: ``22 dcd, 4 static``, ``26 static, with dyrelu``."""
+    return said_mix(operator_mix(architecture), architecture.dynamic_activations)
 
 
-def said_mix(used: Mapping[str, int]) -> str:
-    """Writes the counts of `operator_mix` in words: ``22 dcd, 4 static``; ``static`` when there are none."""
-    return ", ".join(f"{n} {name}" for name, n in used.items()) or "static"
+def said_mix(used: Mapping[str, int], activations: Sequence[str] = ()) -> str:
+    """Writes the counts of `operator_mix` and the dynamic activations in words; without counts, the operators are ``static``."""
+    said = ", ".join(f"{n} {name}" for name, n in used.items()) or "static"
+    return f"{said}, with {' and '.join(activations)}" if activations else said
 
 
 def ending(trial: Trial, objective: Objective) -> str:

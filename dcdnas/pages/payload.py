@@ -87,7 +87,8 @@ def row(trial: Trial, objectives: Sequence[Objective], metrics: Sequence[str], n
     return [
         trial.number, STATES.index(trial.state), first,
         score.epochs if score else 0, score.seconds if score else 0, names.index(_most_used(used)),
-        sum(count for name, count in used.items() if name != "static"), sum(used.values()), _reason(trial), said_mix(used),
+        sum(count for name, count in used.items() if name != "static"), sum(used.values()), _reason(trial),
+        said_mix(used, trial.architecture.dynamic_activations),
         *others, *(trial.cost.values.get(m) for m in metrics),
     ]  # fmt: skip
 

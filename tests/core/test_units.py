@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from energy import NOTATION, energy_known
 
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost
 from dcdnas.core.units import (
     Notation,
@@ -19,6 +21,7 @@ from dcdnas.core.units import (
     duration,
     large,
     metric_name,
+    mix,
     outputs,
     percent,
     plain,
@@ -64,6 +67,23 @@ def test_outputs_are_classes_where_a_classifier_has_them() -> None:
 
 def test_one_is_singular() -> None:
     assert (counted(1, "worker"), counted(2, "worker")) == ("1 worker", "2 workers")
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers", "said"),
+    [
+        ({}, {}, "static"),
+        ({"activation": "relu"}, {"a": "dcd", "b": "static", "c": "dcd"}, "2 dcd, 1 static"),
+        ({"activation": ("relu", "dyrelu", "dyrelu")}, {"a": "static"}, "1 static, with dyrelu"),
+        ({"activation": ("dyshiftmax", "dyrelu")}, {"a": "static"}, "1 static, with dyrelu and dyshiftmax"),
+    ],
+)
+def test_a_network_is_told_by_its_operators_and_dynamic_activations(
+    settings: dict[str, Any], layers: dict[str, str], said: str
+) -> None:
+    made = Architecture("mobilenetv2", settings, {slot: LayerChoice(name) for slot, name in layers.items()}, (3, 32, 32), 10)
+    assert mix(made) == said
+    assert mix(Architecture.unread(json.dumps(made.to_dict()), "run.db")) == said
 
 
 def test_states_are_told_in_the_words_of_people() -> None:
