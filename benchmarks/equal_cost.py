@@ -7,7 +7,8 @@ All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` all
 shows how many multiply-adds a gain is worth. A row named after an operator has it in every 1x1 and depthwise layer of the blocks,
 or only in every depthwise layer if the operator filters each channel separately; `dyrelu` and `dyshiftmax` are static networks
 with these activations in the blocks. `search` is the result of a search with the
-default sampler in a space where each stage chooses among the operators, and depth, kernel size and expansion are searched.
+default sampler in a space where the 1x1 layers of each stage, all depthwise layers and all activations are chosen among those of
+the other rows, and depth, kernel size and expansion are searched.
 `random` is the same search with random proposals. `search-static` is the first search with static layers only, which shows what
 depth, kernel size and expansion gain without dynamic convolutions. All three train equally many networks, and every seed has its
 own search, so the variation over seeds includes that of the searches.
@@ -104,13 +105,20 @@ SEARCHED: dict[str, Any] = SPACE | {
     "slots": {
         "*.expand, *.project": {
             "share": "stage", "static": None, "dcd": {"latent_dim": ["half", "auto"]}, "odconv": {"num_kernels": [1, 4]},
-            "condconv": None, "dyconv": None,
+            "condconv": None, "dyconv": None, "kernel-warehouse": {"budget": [0.5, 1]},
         },
-        "*.depthwise": {"share": "network", "static": None, "dcd": None, "odconv": {"num_kernels": [1, 4]}},
+        "*.depthwise": {
+            "share": "network", "static": None, "dcd": None, "odconv": {"num_kernels": [1, 4]}, "ddf": None, "idconv": None,
+            "lsconv": None, "atconv": None, "mixconv": None,
+        },
     },
     "proxy": {"epochs": PROXY_EPOCHS, "lr": RATE, "augment": "crop-flip"},
 }  # fmt: skip
-SPACES = {"search": SEARCHED, "random": SEARCHED, "search-static": SEARCHED | {"name": "equal-cost-static", "slots": {}}}
+STATIC = SEARCHED | {"name": "equal-cost-static", "slots": {}}
+DYNAMIC = SEARCHED | {
+    "settings": SEARCHED["settings"] | {"activation": {"share": "network", "*": ["relu6", "dyrelu", "dyshiftmax"]}},
+}  # fmt: skip
+SPACES = {"search": DYNAMIC, "random": DYNAMIC, "search-static": STATIC}
 
 
 def main() -> None:
