@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dcdnas.operators._arguments import traced
+
 
 def pooled(x: Tensor) -> Tensor:
     """Computes the mean over the map: (N, C, H, W) -> (N, C)."""
@@ -30,10 +32,11 @@ def quarters(x: Tensor) -> Tensor:
 def tiles(x: Tensor, side: int) -> Tensor:
     """Computes the means of side x side tiles, (N, C, H, W) -> (N, C, side, side), with the bounds of adaptive average pooling.
 
-    Without gradients and in exporters, it averages rows first, then columns, in slices with fixed bounds, which every exporter
-    supports. Their gradients would fill a map for each slice.
+    Training on a CPU calls torch's pooling, because the gradients of slices fill a map for each of them. Elsewhere it averages
+    rows first, then columns, in slices with fixed bounds: every exporter supports them, and their gradients are deterministic
+    on a GPU.
     """
-    if torch.is_grad_enabled() and not (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # type: ignore[attr-defined, no-untyped-call]
+    if x.is_cpu and torch.is_grad_enabled() and not traced():
         return F.adaptive_avg_pool2d(x, side)
     return _intervals(_intervals(x, 2, side), 3, side).to(x.dtype)
 
