@@ -5,7 +5,8 @@
 
 All networks are MobileNetV2-like, for 32x32 images, and as wide as `BUDGET` allows. `static-twice` has twice the budget, which
 shows how many multiply-adds a gain is worth. A row named after an operator has it in every 1x1 and depthwise layer of the blocks,
-or only in every depthwise layer if the operator filters each channel separately; `dyrelu` and `dyshiftmax` are static networks
+or only in every depthwise layer if the operator filters each channel separately; `ghost` is in the 1x1 layers, without its inner
+activation in the second one, as in GhostNet; `dyrelu` and `dyshiftmax` are static networks
 with these activations in the blocks. `search` is the result of a search with the
 default sampler in a space where the 1x1 layers of each stage, all depthwise layers and all activations are chosen among those of
 the other rows, and depth, kernel size and expansion are searched.
@@ -66,28 +67,29 @@ SPACE: dict[str, Any] = {
         "width": {"fit": [0.1, 4.0]}, "depth": 2, "kernel_size": 3, "expansion": 3,
     },
 }  # fmt: skip
-LAYERS, DEPTHWISE = "*.expand, *.project, *.depthwise", "*.depthwise"
+LAYERS, POINTWISE, DEPTHWISE = "*.expand, *.project, *.depthwise", "*.expand, *.project", "*.depthwise"
 DYNET = {"num_kernels": 6, "mixing": "channel", "act": "sigmoid", "reduction": "none", "guide": "shared"}
-UNIFORM: dict[str, tuple[str, str, Operator]] = {
-    "static": (LAYERS, "static", None),
-    "dcd": (LAYERS, "dcd", None),
-    "odconv-1": (LAYERS, "odconv", {"num_kernels": 1}),
-    "odconv-4": (LAYERS, "odconv", {"num_kernels": 4}),
-    "condconv": (LAYERS, "condconv", None),
-    "dyconv": (LAYERS, "dyconv", None),
-    "dynet": (LAYERS, "dyconv", DYNET),
-    "kernel-warehouse-1": (LAYERS, "kernel-warehouse", {"budget": 1}),
-    "kernel-warehouse-half": (LAYERS, "kernel-warehouse", {"budget": 0.5}),
-    "ddf": (DEPTHWISE, "ddf", None),
-    "idconv": (DEPTHWISE, "idconv", None),
-    "lsconv": (DEPTHWISE, "lsconv", None),
-    "atconv": (DEPTHWISE, "atconv", None),
-    "mixconv": (DEPTHWISE, "mixconv", None),
-    "dyrelu": (LAYERS, "static", None),
-    "dyshiftmax": (LAYERS, "static", None),
-    "static-twice": (LAYERS, "static", None),
+UNIFORM: dict[str, dict[str, dict[str, Operator]]] = {
+    "static": {LAYERS: {"static": None}},
+    "dcd": {LAYERS: {"dcd": None}},
+    "odconv-1": {LAYERS: {"odconv": {"num_kernels": 1}}},
+    "odconv-4": {LAYERS: {"odconv": {"num_kernels": 4}}},
+    "condconv": {LAYERS: {"condconv": None}},
+    "dyconv": {LAYERS: {"dyconv": None}},
+    "dynet": {LAYERS: {"dyconv": DYNET}},
+    "kernel-warehouse-1": {LAYERS: {"kernel-warehouse": {"budget": 1}}},
+    "kernel-warehouse-half": {LAYERS: {"kernel-warehouse": {"budget": 0.5}}},
+    "ddf": {DEPTHWISE: {"ddf": None}},
+    "idconv": {DEPTHWISE: {"idconv": None}},
+    "lsconv": {DEPTHWISE: {"lsconv": None}},
+    "atconv": {DEPTHWISE: {"atconv": None}},
+    "mixconv": {DEPTHWISE: {"mixconv": None}},
+    "ghost": {"*.expand": {"ghost": None}, "*.project": {"ghost": {"act": "none"}}},
+    "dyrelu": {LAYERS: {"static": None}},
+    "dyshiftmax": {LAYERS: {"static": None}},
+    "static-twice": {LAYERS: {"static": None}},
 }
-"""Row -> the pattern of the layers that have the operator, its name and its settings; all other layers are static."""
+"""Row -> pattern of layers -> their operator and its settings; all other layers are static."""
 
 ACTIVATION = {"dyrelu": "dyrelu", "dyshiftmax": "dyshiftmax"}
 """Row -> the activation of its blocks, where it is not the backbone's own."""
@@ -103,11 +105,11 @@ SEARCHED: dict[str, Any] = SPACE | {
         "expansion": {"share": "network", "*": [2, 3, 4]},
     },
     "slots": {
-        "*.expand, *.project": {
+        POINTWISE: {
             "share": "stage", "static": None, "dcd": {"latent_dim": ["half", "auto"]}, "odconv": {"num_kernels": [1, 4]},
-            "condconv": None, "dyconv": None, "kernel-warehouse": {"budget": [0.5, 1]},
+            "condconv": None, "dyconv": None, "kernel-warehouse": {"budget": [0.5, 1]}, "ghost": None,
         },
-        "*.depthwise": {
+        DEPTHWISE: {
             "share": "network", "static": None, "dcd": None, "odconv": {"num_kernels": [1, 4]}, "ddf": None, "idconv": None,
             "lsconv": None, "atconv": None, "mixconv": None,
         },
@@ -191,9 +193,9 @@ def trained(name: str, seed: int, data: str, given: argparse.Namespace) -> dict[
 
 def uniform(name: str) -> Architecture:
     """The network with one operator in all layers of its row's pattern, as wide as the budget allows."""
-    layers, operator, settings = UNIFORM[name]
-    given = SPACE["settings"] | ({"activation": ACTIVATION[name]} if name in ACTIVATION else {})
-    content = SPACE | {"name": name, "settings": given, "slots": {layers: {"share": "network", operator: settings}}}
+    slots = {pattern: {"share": "network", **operator} for pattern, operator in UNIFORM[name].items()}
+    settings = SPACE["settings"] | ({"activation": ACTIVATION[name]} if name in ACTIVATION else {})
+    content = SPACE | {"name": name, "settings": settings, "slots": slots}
     space = Compiler(Document("equal_cost.py", content, {})).space()
     space = space.filling(parse_budgets([TWICE if name == "static-twice" else BUDGET], notations()))
     return space.architecture(space.decide(lambda _, options: options[0]))

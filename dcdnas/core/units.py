@@ -339,6 +339,10 @@ def tally(
     return " · ".join(f"{counts[s]:,} {said.get(s, s)}" for s in states if counts.get(s)) or "none yet"
 
 
+STATIC_OPERATORS = frozenset({"ghost", "mixconv", "static"})
+"""Operators of the package that compute the same function for every input."""
+
+
 def operator_mix(architecture: Architecture) -> dict[str, int]:
     """Number of layers by operator, the most used first. Slots that no space can search are not counted."""
     return dict(Counter(architecture.operators.values()).most_common())

@@ -12,6 +12,7 @@ from dcdnas.core.budget import within
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import (
+    STATIC_OPERATORS,
     axis_name,
     axis_units,
     costs,
@@ -53,13 +54,13 @@ def operators_of(live: Source) -> dict[str, Paint]:
 
 
 def drawn_as(trial: Trial) -> str:
-    """The operator whose colour and marker a network gets: the dynamic operator with the most layers, else ``static``."""
+    """The operator whose colour and marker a network gets: the one with the most layers besides ``static``."""
     return _most_used(operator_mix(trial.architecture))
 
 
 def _most_used(used: Mapping[str, int]) -> str:
-    dynamic = {name: count for name, count in used.items() if name != "static"}
-    return max(sorted(dynamic), key=dynamic.__getitem__) if dynamic else "static"
+    others = {name: count for name, count in used.items() if name != "static"}
+    return max(sorted(others), key=others.__getitem__) if others else "static"
 
 
 def metrics_of(run: Run) -> list[str]:
@@ -87,7 +88,7 @@ def row(trial: Trial, objectives: Sequence[Objective], metrics: Sequence[str], n
     return [
         trial.number, STATES.index(trial.state), first,
         score.epochs if score else 0, score.seconds if score else 0, names.index(_most_used(used)),
-        sum(count for name, count in used.items() if name != "static"), sum(used.values()), _reason(trial),
+        sum(count for name, count in used.items() if name not in STATIC_OPERATORS), sum(used.values()), _reason(trial),
         said_mix(used, trial.architecture.dynamic_activations),
         *others, *(trial.cost.values.get(m) for m in metrics),
     ]  # fmt: skip

@@ -1,9 +1,9 @@
 """Initialises a network from a trained one, with operators initialised as the trained network's convolutions.
 
-Every operator can be initialised as a given convolution (`Operator.start_as`), so one trained static network can initialise each
-network of a space. If only the operators differ, both networks compute the same function. A narrower layer takes the first
-channels, and a smaller kernel the centre of the larger one. A block or context that the trained network does not have is
-initialised as the identity if it has a residual connection.
+Nearly every operator can be initialised as a given convolution (`Operator.start_as`), so one trained static network can
+initialise each network of a space; a layer that cannot (`ghost`) stays fresh. If only the operators differ, both networks
+compute the same function. A narrower layer takes the first channels, and a smaller kernel the centre of the larger one. A block
+or context that the trained network does not have is initialised as the identity if it has a residual connection.
 """
 
 from __future__ import annotations

@@ -69,6 +69,13 @@ SPACES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "ghost": {
+        "settings": MOBILE,
+        "slots": {
+            "*.expand": {"static": None, "ghost": {"ratio": [2, 4], "ghost_size": [3, 5]}},
+            "*.project": {"static": None, "ghost": {"act": "none"}},
+        },
+    },
     "dynet": {"settings": MOBILE, "slots": {"stage*": {"share": "network", "static": None, "dyconv": DYNET}}},
     "dymn": {
         "network": "mobilenetv3",

@@ -230,7 +230,7 @@ def test_points_have_the_colour_of_their_most_used_dynamic_operator_and_the_lege
     scored = {drawn_as(t) for t in trials if t.state in ("finished", "stopped")}
     first, *said, ring, hollow, pale = [text.strip() for text in page.locator("#scatter-legend li").all_inner_texts()]
     assert set(said) == {"all static" if name == "static" else name for name in scored}
-    assert first == "Colour and shape: the dynamic operator with the most layers"
+    assert first == "Colour and shape: the operator with the most layers besides static"
     assert (ring, pale) == ("on the front by accuracy and FLOPs", "pale: over the budget")
     assert hollow == "hollow: stopped early, so evaluated after fewer epochs than the others"
     seen, meant = page.evaluate("""async () => {

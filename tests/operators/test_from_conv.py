@@ -15,7 +15,9 @@ from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
 
-STARTS = sorted(operators)
+STARTS = sorted({*operators} - {"ghost"})
+"""Operators that can begin as some convolution."""
+
 CHANNELWISE = ("atconv", "ddf", "idconv", "involution", "lsconv", "mixconv")
 
 CONVS: dict[str, dict[str, Any]] = {

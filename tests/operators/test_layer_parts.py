@@ -15,12 +15,14 @@ from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.units import STATIC_OPERATORS
 from dcdnas.cost import Parts, slot_parts, slot_price
 from dcdnas.cost._meta import shapes_only
 from dcdnas.cost._parts import _measured
 from dcdnas.networks import Slot
 from dcdnas.operators import Operator, operators
 from dcdnas.operators._product import counting
+from dcdnas.operators.ghost import intrinsic
 from dcdnas.operators.mixconv import parts_of
 
 GUIDABLE = [name for name, cls in operators.items() if "guided_multiply_adds" in vars(cls)]
@@ -88,8 +90,12 @@ def test_the_controller_of_a_guided_layer_leaves_out_what_the_guide_says(name: s
 
 
 def static_alone(name: str, g: ConvGeometry, settings: Any) -> int:
-    """Multiply-adds of a Conv2d of the place, or of one for each kernel size of `mixconv`."""
+    """Multiply-adds of a Conv2d of the place, or of one for each kernel size of `mixconv`, or of both steps of `ghost`."""
     found = 0
+    if name == "ghost":
+        kept, q = intrinsic(g, settings), settings["ghost_size"]
+        made = nn.Conv2d(kept, kept * (settings["ratio"] - 1), q, 1, q // 2, groups=kept)
+        found, g = oracle(made, torch.zeros(1, kept, g.out_height, g.out_width)), replace(g, out_channels=kept)
     for channels, k in parts_of(g, settings) if name == "mixconv" else [(g.in_channels, g.kernel_size)]:
         out_channels, groups = (n * channels // g.in_channels for n in (g.out_channels, g.groups))
         conv = nn.Conv2d(channels, out_channels, k, g.stride, g.dilation * (k - 1) // 2, g.dilation, groups)
@@ -110,6 +116,14 @@ def test_the_convolution_costs_what_a_layer_without_dynamics_executes(name: str)
             parts = slot_parts(Slot("s", geometry), LayerChoice(name, settings, form))
             saved = name == "kernel-warehouse" and form == "mix" and parts.dynamic == 0
             assert parts.convolution == alone or (saved and parts.convolution < alone)
+
+
+@pytest.mark.parametrize("name", sorted(operators))
+def test_the_operators_called_static_are_those_whose_output_has_no_controller(name: str) -> None:
+    """Pages count the layers of all others as dynamic."""
+    geometry = supported(name)[0]
+    parts = slot_parts(Slot("s", geometry), LayerChoice(name, operators[name].resolve(geometry)))
+    assert (parts.controller == 0) == (name in STATIC_OPERATORS)
 
 
 @pytest.mark.parametrize("name", ["dcd", "condconv"])

@@ -22,6 +22,7 @@ MIXTURES = {
     "atconv": {}, "mixconv": {}, "mixconv of 5 sizes": {"num_sizes": 5},
     "odconv of 4 kernels": {"num_kernels": 4}, "odconv by published gates": {"num_kernels": 4, "gates": "sigmoid"}, "dcd": {},
     "kernel-warehouse": {}, "kernel-warehouse of 4 cells": {"budget": 4}, "kernel-warehouse of half": {"budget": 0.5},
+    "ghost": {}, "ghost of 3": {"ratio": 3}, "ghost without activation": {"act": "none"},
     "fdconv": {}, "fdconv of 4 groups": {"num_groups": 4},
 }  # fmt: skip
 

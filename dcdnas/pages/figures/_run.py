@@ -44,7 +44,7 @@ SHAPES: dict[str, Any] = {
 def plot_front(run: Run, ax: Axes | None = None) -> Axes:
     """Plots the objective against cost: finished trials, front, budget, and confirmed means with standard deviations.
 
-    A network has the colour of the dynamic operator with the most layers; ``with dcd`` in the legend.
+    A network has the colour of the operator with the most layers besides ``static``; ``with dcd`` in the legend.
 
     Args:
         run: with at least one finished trial.

@@ -32,7 +32,7 @@ export class Scatter {
     const signed = (sign, text) => { const item = el("li"); item.append(sign, ` ${text}`); return item; };
     const round = (attributes) => { const svg = make("svg", { width: 18, height: 18, viewBox: "-9 -9 18 18", "aria-hidden": "true" }); svg.append(make("circle", attributes)); return svg; };
     const operators = this.trials.operators.flatMap((operator, i) => (used.has(i) ? [signed(markerSvg(operator), operator.name === "static" ? "all static" : operator.name)] : []));
-    list.replaceChildren(el("li", {}, "Colour and shape: the dynamic operator with the most layers"), ...operators,
+    list.replaceChildren(el("li", {}, "Colour and shape: the operator with the most layers besides static"), ...operators,
       signed(round({ class: "ring", r: 8 }), `on the front by ${this.trials.frontOf}`),
       ...(this.trials.asked ? [signed(round({ class: "stopped", r: 4 }), "hollow: stopped early, so evaluated after fewer epochs than the others")] : []),
       el("li", {}, "pale: over the budget"));
