@@ -1,12 +1,12 @@
-"""Prints the table of the trainings of `equal_cost.py`, and draws their figure.
+"""Prints the tables of the trainings of `equal_cost.py`, or writes them into docs/equal-cost.md and draws their figure.
 
-    python benchmarks/equal_cost_page.py [--latency] [--picture docs/equal-cost.svg] [--results equal_cost.jsonl]
+    python benchmarks/equal_cost_page.py [--latency] [--write]
 
-The table has for each row the mean accuracy with its 95 % interval (Student's t over the seeds), the difference to `static`
-paired by seed, parameters, processor time, and the exported network's time for one image as a multiple of that of `static`.
-`--latency` measures this time first, for the network of each row's first seed (processor time in onnxruntime on one thread, all
-networks in turns in this process), and stores it in `equal_cost-latency.json`. The choices of each search and the total compute
-follow below the table.
+The first table has for each row the mean accuracy with its 95 % interval (Student's t over the seeds), the difference to
+`static` paired by seed, cost and parameters, the processor time of a training, and the exported network's time for one image as a
+multiple of that of `static`. `--latency` measures this time first, for the network of each row's first seed (processor time in
+onnxruntime on one thread, all networks in turns in this process), and stores it in `equal_cost-latency.json`. The second table
+has what each search chose.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from equal_cost import RESULTS, SEARCHES, UNIFORM
+from operator_pages import renewed
 from result_lines import rows_of
 
 from dcdnas.core.architecture import Architecture
@@ -30,6 +31,7 @@ from dcdnas.core.uncertainty import student
 from dcdnas.core.units import mix, quantity
 
 LATENCIES = RESULTS.with_name("equal_cost-latency.json")
+PAGE = RESULTS.parents[1] / "docs" / "equal-cost.md"
 ROUNDS = 60
 
 Rows = dict[str, dict[int, dict[str, Any]]]
@@ -37,19 +39,26 @@ Rows = dict[str, dict[int, dict[str, Any]]]
 
 
 def main() -> None:
-    """Prints the table, after measuring latencies if requested, and draws the figure if requested."""
+    """Prints or writes the tables, after measuring latencies if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", action="store_true", help="measure the exported networks first")
-    parser.add_argument("--picture", type=Path, help="also draw the accuracies to this file")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--write", action="store_true", help="update docs/equal-cost.md and its figure")
     given = parser.parse_args()
-    rows = by_row(rows_of(given.results))
+    rows = by_row(rows_of(RESULTS))
     if given.latency:
         LATENCIES.write_text(json.dumps(latencies(rows), indent=1) + "\n", encoding="utf-8")
+    parts = blocks(rows)
+    if given.write:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), **parts), encoding="utf-8")
+        draw(rows, PAGE.with_suffix(".svg"))
+    else:
+        print("\n\n".join(parts.values()))
+
+
+def blocks(rows: Rows) -> dict[str, str]:
+    """The generated parts of the page by their names."""
     times = json.loads(LATENCIES.read_text(encoding="utf-8")) if LATENCIES.exists() else {}
-    print("\n".join([*table(rows, times), "", *choices(rows), "", compute(rows)]))
-    if given.picture:
-        draw(rows, given.picture)
+    return {"table": "\n".join(table(rows, times)), "choices": "\n".join(choices(rows)), "compute": compute(rows)}
 
 
 def by_row(lines: Sequence[dict[str, Any]]) -> Rows:
@@ -61,16 +70,15 @@ def by_row(lines: Sequence[dict[str, Any]]) -> Rows:
 def table(rows: Rows, times: Mapping[str, float]) -> list[str]:
     """The lines of the table."""
     lines = [
-        "| row | seeds | test accuracy, % | to `static`, points | cost | parameters | training, s | search, s | time / static |",
-        "| --- |" + " ---: |" * 8,
+        "| network | seeds | test accuracy, % | to `static`, points | FLOPs | parameters | training, s | time / `static` |",
+        "| --- |" + " ---: |" * 7,
     ]
     for name, found in rows.items():
         gains = [] if name == "static" else gains_of(rows, name)
-        keys = ("flops", "params", "seconds", "search_seconds")
-        mean = {key: statistics.fmean(line[key] for line in found.values()) for key in keys}
+        mean = {key: statistics.fmean(line[key] for line in found.values()) for key in ("flops", "params", "seconds")}
         measured = [interval(accuracies(found)), interval(gains, "+")]
         costs = [quantity(metric, mean[metric]) for metric in ("flops", "params")]
-        took = [f"{mean['seconds']:,.0f}", f"{mean['search_seconds']:,.0f}", f"{times[name]:.2f}" if name in times else ""]
+        took = [f"{mean['seconds']:,.0f}", f"{times[name]:.2f}" if name in times else ""]
         lines.append(f"| `{name}` | {len(found)} | {' | '.join([*measured, *costs, *took])} |")
     return lines
 
@@ -99,13 +107,16 @@ def half_of(values: Sequence[float]) -> float:
 
 
 def choices(rows: Rows) -> list[str]:
-    """The lines of the table of choices: how many layers have each operator, and the searched settings."""
-    lines = ["| search | seed | operators, layers | depth | kernel size | expansion |", "| --- | ---: | --- | --- | --- | --- |"]
+    """The lines of the table of choices: how many layers have each operator, the searched settings, and the search's time."""
+    lines = [
+        "| search | seed | layers | depth | kernel size | expansion | search, s |",
+        "| --- | ---: | --- | --- | --- | --- | ---: |",
+    ]
     for line in (line for search in SEARCHES for line in rows.get(search, {}).values()):
         chosen = Architecture.from_dict(line["architecture"])
         settings = [chosen.settings[key] for key in ("depth", "kernel_size", "expansion")]
         said = [", ".join(str(_first(part)) for part in setting) for setting in settings]
-        lines.append(f"| `{line['row']}` | {line['seed']} | {mix(chosen)} | {' | '.join(said)} |")
+        lines.append(f"| `{line['row']}` | {line['seed']} | {mix(chosen)} | {' | '.join(said)} | {line['search_seconds']:,.0f} |")
     return lines
 
 
