@@ -56,9 +56,10 @@ def main() -> None:
 
 
 def blocks(rows: Rows) -> dict[str, str]:
-    """The generated parts of the page by their names."""
+    """The generated parts of the page by their names; the choices only if there was a search."""
     times = json.loads(LATENCIES.read_text(encoding="utf-8")) if LATENCIES.exists() else {}
-    return {"table": "\n".join(table(rows, times)), "choices": "\n".join(choices(rows)), "compute": compute(rows)}
+    found = {"table": "\n".join(table(rows, times)), "compute": compute(rows)}
+    return found | ({"choices": "\n".join(choices(rows))} if set(SEARCHES) & set(rows) else {})
 
 
 def by_row(lines: Sequence[dict[str, Any]]) -> Rows:

@@ -1,0 +1,52 @@
+"""The tables of docs/equal-cost.md are what its script prints of the results beside it, which are of the networks of today."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from scripts import script
+
+PAGE = Path(__file__).parents[2] / "docs" / "equal-cost.md"
+
+
+@pytest.fixture(scope="module", name="page")
+def page_fixture() -> ModuleType:
+    return script("equal_cost_page")
+
+
+def test_the_page_has_the_tables_of_the_results(page: ModuleType) -> None:
+    rows = page.by_row(page.rows_of(page.RESULTS))
+    text = PAGE.read_text(encoding="utf-8")
+    assert page.renewed(text, **page.blocks(rows)) == text, "run: python benchmarks/equal_cost_page.py --write"
+    assert set(page.UNIFORM) <= set(rows)
+    assert PAGE.with_suffix(".svg").exists()
+
+
+def test_every_row_has_the_same_recipe_and_costs_at_most_its_budget(page: ModuleType) -> None:
+    lines = page.rows_of(page.RESULTS)
+    assert {(line["images"], line["epochs"], line["lr"]) for line in lines} == {(20_000, 15, 0.4)}
+    for line in lines:
+        budget = 4e6 if line["row"] == "static-twice" else 2e6
+        assert 0.95 * budget <= line["flops"] <= budget
+
+
+def test_a_mean_has_an_interval_and_differences_are_paired_by_seed(page: ModuleType) -> None:
+    def line(row: str, seed: int, accuracy: float) -> dict[str, object]:
+        return {"row": row, "seed": seed, "accuracy": accuracy}
+
+    lines = [line("static", seed, 0.6 + seed / 100) for seed in range(3)]
+    lines += [line("dcd", seed, 0.61 + seed / 100) for seed in range(4)]
+    rows = page.by_row(lines)
+    assert page.interval(page.accuracies(rows["static"])) == "61.00 ± 2.48"  # 4.303 * 1 / sqrt(3)
+    assert page.interval(page.gains_of(rows, "dcd"), "+") == "+1.00 ± 0.00"
+
+
+@pytest.mark.slow
+def test_every_line_is_of_the_network_that_its_row_means_today(page: ModuleType) -> None:
+    benchmark = script("equal_cost")
+    meant = {name: json.loads(json.dumps(benchmark.uniform(name).to_dict())) for name in benchmark.UNIFORM}
+    lines = [line for line in page.rows_of(page.RESULTS) if line["row"] in meant]
+    assert [(line["row"], line["seed"]) for line in lines if line["architecture"] != meant[line["row"]]] == []
