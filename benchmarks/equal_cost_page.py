@@ -34,6 +34,9 @@ LATENCIES = RESULTS.with_name("equal_cost-latency.json")
 PAGE = RESULTS.parents[1] / "docs" / "equal-cost.md"
 ROUNDS = 60
 
+STATIC = ("static", "static-twice", "mixconv", "ghost")
+COLOURS = {"static": "#5b6472", "dynamic": "#1f6feb", "searched": "#b3541e"}
+
 Rows = dict[str, dict[int, dict[str, Any]]]
 """Row -> seed -> line of the results."""
 
@@ -168,10 +171,13 @@ def draw(rows: Rows, path: Path) -> None:
         ax = figure.add_subplot()
         for place, name in enumerate(names):
             values = accuracies(rows[name])
-            colour = "#b3541e" if name in SEARCHES else "#5b6472" if name.startswith("static") else "#1f6feb"
+            colour = COLOURS["searched" if name in SEARCHES else "static" if name in STATIC else "dynamic"]
             ax.plot(values, [place] * len(values), "|", color=colour, alpha=0.5)
             ax.errorbar(statistics.fmean(values), place, xerr=half_of(values), fmt="o", color=colour, markersize=5, capsize=3)
         ax.axvline(statistics.fmean(accuracies(rows["static"])), color="#5b6472", linewidth=0.8, linestyle=":")
+        for kind, colour in COLOURS.items():
+            ax.plot([], [], "o", color=colour, markersize=5, label=kind)
+        ax.legend(loc="lower right")
         ax.set_yticks(range(len(names)), names)
         ax.grid(axis="x")
         ax.grid(visible=False, axis="y")

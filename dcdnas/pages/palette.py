@@ -19,12 +19,14 @@ FIXED = ("static", "condconv", "dcd", "ddf", "drconv", "dyconv", "odconv", "sk",
 MARKERS = (
     *("square", "circle", "diamond", "up", "down", "plus", "cross", "star", "bar"),
     *("left", "right", "pillar", "hexagon", "hourglass", "bow", "house", "chevron", "tee"),
+    *("shield", "peak", "foot"),
 )
 """Marker shapes of points, in the order of the colour classes ``op0``, ``op1``, ... of the style sheet."""
 
 COLOURS = (
     *("#868c95", "#e69f00", "#0072b2", "#009e73", "#56b4e9", "#cc79a7", "#b5a900", "#d55e00", "#7d4e2d"),
     *("#8f55d9", "#6fae12", "#e3405f", "#12b0b0", "#c9987c", "#6b7ff0", "#0e6b4f", "#a8326e", "#4a4fa3"),
+    *("#1f6d8c", "#c23bd1", "#4f7a28"),
 )
 """Colours of these classes on white, as in the style sheet. The first nine are distinguishable for colour-blind readers too
 (Okabe and Ito, 2008), the others with the help of their markers and letters."""

@@ -166,7 +166,7 @@ def test_an_operator_that_is_added_has_its_own_look_and_changes_nobody_elses(add
 
 
 def test_operators_that_want_the_same_look_get_two_and_more_than_there_are_share() -> None:
-    names = [f"operator-{number}" for number in range(40)]
+    names = [f"operator-{number}" for number in range(300)]
     found = paints(names)
     assert {found[name].index for name in names} == set(range(len(FIXED), len(MARKERS)))
     assert {p.index for p in list(found.values())[: len(MARKERS)]} == set(range(len(MARKERS)))

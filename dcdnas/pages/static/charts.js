@@ -156,7 +156,8 @@ export function marker(context, shape, x, y, r, hollow = false) {
       hexagon: [[-1.2, 0], [-0.6, -1.1], [0.6, -1.1], [1.2, 0], [0.6, 1.1], [-0.6, 1.1]],
       hourglass: [[-1.1, -1.2], [1.1, -1.2], [0.2, 0], [1.1, 1.2], [-1.1, 1.2], [-0.2, 0]], bow: [[-1.2, -1.1], [0, -0.2], [1.2, -1.1], [1.2, 1.1], [0, 0.2], [-1.2, 1.1]],
       house: [[0, -1.3], [1.1, -0.2], [1.1, 1.1], [-1.1, 1.1], [-1.1, -0.2]], chevron: [[-1.2, -1.1], [0, 0], [1.2, -1.1], [1.2, 0.1], [0, 1.2], [-1.2, 0.1]],
-      tee: [[-1.2, -1.2], [1.2, -1.2], [1.2, -0.4], [0.4, -0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, -0.4], [-1.2, -0.4]],
+      tee: [[-1.2, -1.2], [1.2, -1.2], [1.2, -0.4], [0.4, -0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, -0.4], [-1.2, -0.4]], shield: [[0, 1.3], [1.1, 0.2], [1.1, -1.1], [-1.1, -1.1], [-1.1, 0.2]],
+      peak: [[-1.2, 1.1], [0, 0], [1.2, 1.1], [1.2, -0.1], [0, -1.2], [-1.2, -0.1]], foot: [[-1.2, 1.2], [1.2, 1.2], [1.2, 0.4], [0.4, 0.4], [0.4, -1.2], [-0.4, -1.2], [-0.4, 0.4], [-1.2, 0.4]],
     }[shape];
     corners.forEach(([dx, dy], i) => (i ? context.lineTo(x + dx * r, y + dy * r) : context.moveTo(x + dx * r, y + dy * r)));
     context.closePath();
@@ -166,7 +167,7 @@ export function marker(context, shape, x, y, r, hollow = false) {
 
 export function markerSvg(operator) {
   const svg = make("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
-  const points = { square: "M-4.5-4.5h9v9h-9z", circle: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", diamond: "M0-6L6 0L0 6L-6 0z", up: "M0-6L6 4L-6 4z", down: "M0 6L6-4L-6-4z", plus: "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z", cross: "M-6-3.5L-3.5-6L0-2.5L3.5-6L6-3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0z", star: "M0-7L2-2L7-2L3 1.5L4.5 6.5L0 3.5L-4.5 6.5L-3 1.5L-7-2L-2-2z", bar: "M-7-2.5h14v5h-14z", pillar: "M-2.5-7h5v14h-5z", left: "M-6 0L4-6L4 6z", right: "M6 0L-4-6L-4 6z", hexagon: "M-6 0L-3-5.5L3-5.5L6 0L3 5.5L-3 5.5z", hourglass: "M-5.5-6L5.5-6L1 0L5.5 6L-5.5 6L-1 0z", bow: "M-6-5.5L0-1L6-5.5L6 5.5L0 1L-6 5.5z", house: "M0-6.5L5.5-1L5.5 5.5L-5.5 5.5L-5.5-1z", chevron: "M-6-5.5L0 0L6-5.5L6 0.5L0 6L-6 0.5z", tee: "M-6-6h12v4h-4v8h-4v-8h-4z" };
+  const points = { square: "M-4.5-4.5h9v9h-9z", circle: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", diamond: "M0-6L6 0L0 6L-6 0z", up: "M0-6L6 4L-6 4z", down: "M0 6L6-4L-6-4z", plus: "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z", cross: "M-6-3.5L-3.5-6L0-2.5L3.5-6L6-3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0z", star: "M0-7L2-2L7-2L3 1.5L4.5 6.5L0 3.5L-4.5 6.5L-3 1.5L-7-2L-2-2z", bar: "M-7-2.5h14v5h-14z", pillar: "M-2.5-7h5v14h-5z", left: "M-6 0L4-6L4 6z", right: "M6 0L-4-6L-4 6z", hexagon: "M-6 0L-3-5.5L3-5.5L6 0L3 5.5L-3 5.5z", hourglass: "M-5.5-6L5.5-6L1 0L5.5 6L-5.5 6L-1 0z", bow: "M-6-5.5L0-1L6-5.5L6 5.5L0 1L-6 5.5z", house: "M0-6.5L5.5-1L5.5 5.5L-5.5 5.5L-5.5-1z", chevron: "M-6-5.5L0 0L6-5.5L6 0.5L0 6L-6 0.5z", tee: "M-6-6h12v4h-4v8h-4v-8h-4z", shield: "M0 6.5L5.5 1L5.5-5.5L-5.5-5.5L-5.5 1z", peak: "M-6 5.5L0 0L6 5.5L6-0.5L0-6L-6-0.5z", foot: "M-6 6h12v-4h-4v-8h-4v8h-4z" };
   svg.append(make("path", { d: points[operator.marker], class: `op${operator.index}` }));
   return svg;
 }
