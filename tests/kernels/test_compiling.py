@@ -64,6 +64,7 @@ class TestWithACompiler:
         monkeypatch.setattr(_library, "SOURCES", (wrong,))
         assert not in_use()
         assert "cannot compile the kernels" in why_not()
+        assert wrong.name in why_not()
         assert compiled(tmp_path) == []
 
     def test_the_switch_turns_them_off(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,7 +173,7 @@ def test_an_unknown_form_is_refused(name):
 @pytest.mark.slow
 @each_operator
 @pytest.mark.parametrize("progress", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 1.0])
-def test_a_fresh_operator_keeps_the_scale_of_a_static_convolution(name, progress):
+def test_a_fresh_operator_keeps_the_scale_or_the_speed_of_a_static_convolution(name, progress):
     rules.scale_of_static(operators[name], progress)
 
 

@@ -40,7 +40,7 @@ BROKEN: dict[str, tuple[type[Operator], ...]] = {
     "a_refusal_says_which_rule": (broken.RefusesCurtly, broken.RefusesInHalfASentence),
     "an_operator_takes_some_geometry_and_refuses_an_unknown_setting": (broken.RefusesEverything, broken.TakesAnySetting),
     "an_unknown_form_is_refused": (broken.TakesAnyForm,),
-    "a_fresh_operator_keeps_the_scale_of_a_static_convolution": (broken.StartsThreefold,),
+    "a_fresh_operator_keeps_the_scale_or_the_speed_of_a_static_convolution": (broken.StartsThreefold,),
     "the_gradient_is_that_of_the_function": (broken.WrongGradient,),
 }
 """The checks, and operators that break the contract in just what the check is for."""

@@ -17,7 +17,7 @@ from dcdnas.operators.static import Static
 LEFT_ALONE = {("ddf", "add")}
 """Where a BatchNorm has to stay: a scale of the sum of two filters would have to be in both, and one has all channels."""
 
-FOLDING = {"condconv", "dcd", "ddf", "drconv", "dyconv", "ghost", "idconv", "mixconv", "odconv", "sk", "static", "weightnet"}
+FOLDING = {"condconv", "dcd", "ddf", "drconv", "dyconv", "idconv", "mixconv", "odconv", "sk", "static", "weightnet"}
 """Operators that must take a BatchNorm; any other may leave it where it is, and is as it was."""
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from contract import randomise
 from torch import Tensor, nn
 
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import metrics
 from dcdnas.errors import GeometryError
+from dcdnas.networks import build_network, slots_of
 from dcdnas.operators.ghost import Ghost, intrinsic
 
 
@@ -128,3 +132,15 @@ def test_a_layer_continues_one_with_the_same_ghosts():
     assert layer.continues(Ghost(12, 8, 1, stride=2))
     for other in ({"ratio": 3}, {"ghost_size": 5}, {"act": "none"}):
         assert not layer.continues(Ghost(8, 16, 1, **other))
+
+
+def test_a_deployed_network_keeps_only_the_norms_on_the_way_to_the_ghosts():
+    given = {"channels": (4, 8), "depth": 1, "strides": (1, 2), "stem_channels": 4, "head_channels": 8, "expansion": 2}
+    plain = Architecture("mobilenetv2", {**given, "kernel_size": 3, "stem_stride": 1}, {}, (3, 12, 12), 5)
+    slots = [slot for slot in slots_of(plain) if slot.kind == "conv" and slot.name.endswith(("expand", "project"))]
+    layers = {slot.name: LayerChoice("ghost", Ghost.resolve(slot.geometry)) for slot in slots}
+    network = randomise(build_network(replace(plain, layers=layers)).double()).eval()
+    deployed, x = network.deploy(), torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    torch.testing.assert_close(deployed(x), network(x), rtol=1e-9, atol=1e-9)
+    kept = [m for m in deployed.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert len(kept) == len(slots) == sum(isinstance(m, Ghost) for m in deployed.modules())

@@ -12,6 +12,7 @@ from contract import refusal
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.operators import operators
 from dcdnas.operators.mixconv import parts_of
+from dcdnas.testing.speed import gain
 
 DEPTHWISE = ("atconv", "idconv", "mixconv")
 SEEDS = 12
@@ -31,21 +32,9 @@ def place(depthwise: bool, kernel_size: int = 3) -> ConvGeometry:
     return ConvGeometry(16, 16, kernel_size, groups=16 if depthwise else 1, height=8, width=8)
 
 
-def descent(name: str, settings: dict[str, object], at: ConvGeometry) -> float:
-    """The squared norm of the gradient of a random linear loss of the normalised output: what a small step of SGD gains."""
-    operator = operators[name].at(at, "", 0, **operators[name].resolve(at, **settings))
-    x, wanted = torch.randn(16, 16, 8, 8), torch.randn(16, 16, 8, 8)
-    (F.batch_norm(operator(x), None, None, training=True) * wanted).sum().backward()
-    return sum(float(p.grad.square().sum()) for p in operator.parameters() if p.grad is not None)
-
-
 def speed(name: str, settings: dict[str, object], at: ConvGeometry) -> float:
-    """The median of `descent` over some seeds."""
-    found = []
-    for seed in range(SEEDS):
-        torch.manual_seed(seed)
-        found.append(descent(name, settings, at))
-    return statistics.median(found)
+    """What a small step of SGD gains, as the contract of operators measures it."""
+    return gain(operators[name], at, 0.0, SEEDS, **operators[name].resolve(at, **settings))
 
 
 def static_speed(name: str, settings: dict[str, object], depthwise: bool) -> float:

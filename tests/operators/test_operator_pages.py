@@ -75,7 +75,7 @@ def test_a_picture_is_valid_and_no_box_covers_another(script: ModuleType, name: 
     ground, *boxes = [
         [float(r.get(key, 0)) for key in ("x", "y", "width", "height")] for r in root.iter() if r.tag.endswith("rect")
     ]
-    assert len(boxes) > 5
+    assert len(boxes) > 6
     for x, y, width, height in boxes:
         assert x > 0
         assert y > 0
