@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -60,6 +61,11 @@ def test_its_output_depends_on_the_input_sample_by_sample(gate: type[Operator]) 
     torch.nn.init.normal_(layer.fc.weight)
     assert torch.allclose(layer(x), torch.cat([layer(one) for one in x.split(1)]), atol=1e-6)
     assert not torch.allclose(layer(2 * x), 2 * layer(x))
+
+
+def test_a_layer_of_it_can_be_pickled(gate: type[Operator]) -> None:
+    layer, x = gate.at(GEOMETRY).eval(), torch.randn(3, 6, 7, 5)
+    assert torch.equal(pickle.loads(pickle.dumps(layer))(x), layer(x))
 
 
 def test_a_network_of_it_is_built_priced_and_trained(gate: type[Operator]) -> None:

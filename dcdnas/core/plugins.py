@@ -27,6 +27,9 @@ from dcdnas.errors import ContractError, FileError, RunError, UsageError
 FOLDER = "plugins"
 """Subfolder of a run with copies of the plugins that it was searched with."""
 
+PACKAGE = "dcdnas_plugins"
+"""Name of the package whose modules the plugin files become."""
+
 KINDS = "an operator, a network, a cost metric, a sampler, a data source, a task, a tracker or an executor"
 """The kinds of plugins, in words."""
 
@@ -341,7 +344,8 @@ def _same(plugin: Plugin) -> Plugin | None:
 
 def _run(plugin: Plugin) -> tuple[Place, Any, ModuleType]:
     """Runs the plugin's text and checks the entry that it defines."""
-    module = ModuleType(f"dcdnas_plugins.{Path(plugin.path).stem}")
+    module = ModuleType(f"{PACKAGE}.{Path(plugin.path).stem}")
+    sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))  # pickle imports the package, too
     sys.modules[module.__name__] = module  # dataclasses, annotations and pickle look a class's module up there
     try:
         exec(compile(plugin.text, plugin.path, "exec"), module.__dict__)  # nosec B102: the person who named the file runs it
