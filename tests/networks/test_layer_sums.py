@@ -7,6 +7,7 @@ from backbones import small
 from pairs import FEW, each_network_with_each_operator
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.units import STATIC_OPERATORS
 from dcdnas.cost import Parts, additive_metrics, measure
 from dcdnas.cost._layers import layer_table
 from dcdnas.errors import GeometryError
@@ -41,7 +42,9 @@ def test_the_layers_and_their_parts_add_up_to_what_the_network_measures(network:
     assert [layer.name for layer in layers] == [slot.name for slot in slots_of(architecture)]
     for layer in layers:
         assert layer.parts.whole == layer.cost["flops"]
-        assert (layer.parts.being_dynamic > 0) == (layer.slot.kind == "gate" or layer.operator not in ("static", "linear"))
+        assert (layer.parts.being_dynamic > 0) == (
+            layer.slot.kind == "gate" or layer.operator not in {*STATIC_OPERATORS, "linear"}
+        )
 
 
 @pytest.mark.parametrize("network", [name for name in networks if networks[name].GUIDED])
