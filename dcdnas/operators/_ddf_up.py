@@ -111,7 +111,12 @@ class DDFUp(nn.Module):
         return product(filter_norm(filters, 2, taps, 1.0), self.scale)
 
     def forward(self, x: Tensor, joint: Tensor | None = None) -> Tensor:
-        """Upsamples (N, C, H, W), with the guiding map (N, J, s_j H, s_j W) if there is one, to (N, C, s H, s W)."""
+        """Upsamples (N, C, H, W), with the guiding map (N, J, s_j H, s_j W) if there is one, to (N, C, s H, s W).
+
+        All of them may lack the first axis.
+        """
+        if x.dim() == 3:
+            return self.forward(x[None], None if joint is None else joint[None])[0]
         spatial = self.spatial_filter(self._features(x, joint))
         copies = x.repeat(1, self.scale_factor**2, 1, 1)
         apply = decoupled_filter_lean if self.training and not self.portable else decoupled_filter

@@ -65,7 +65,9 @@ class DynamicActivation(nn.Module):
         """Computes a1, b1, a2, b2 from the outputs of the linear layers, in any order of those: (N, 4, C) -> (4, N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """(N, C, H, W) -> (N, C, H, W), or one image (C, H, W) -> (C, H, W)."""
+        if x.dim() == 3:
+            return self.forward(x[None])[0]
         outputs: Tensor = self.expand(F.relu(self.reduce(pooled(x))))
         coefficients = self.coefficients(torch.unflatten(outputs, 1, (COEFFICIENTS, -1)))
         if self.training and dynamic_activation_fits(x, coefficients):

@@ -112,3 +112,9 @@ def test_a_printed_module_says_what_it_is():
 def test_an_impossible_argument_is_refused(arguments, rule):
     with pytest.raises(UsageError, match=rule):
         DDFUp(4, **arguments)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_one_image_without_an_axis_of_samples_is_taken(training):
+    module, x, joint = DDFUp(4, joint_channels=3, joint_scale=2).train(training), torch.randn(4, 5, 6), torch.randn(3, 10, 12)
+    assert torch.equal(module(x, joint), module(x[None], joint[None])[0])

@@ -100,3 +100,10 @@ def test_its_layers_are_trained_as_controllers(activation: type[DynamicActivatio
     controllers = next(group for group in parameter_groups(network, TrainingTask()) if group["controller"])
     assert {id(p) for p in controllers["params"]} == {id(p) for p in network[1].parameters()}
     assert controllers["weight_decay"] == 0
+
+
+@BOTH
+@pytest.mark.parametrize("training", [True, False])
+def test_one_image_without_an_axis_of_samples_is_taken(activation: type[DynamicActivation], training: bool) -> None:
+    layer, x = awake(activation, 8).train(training), torch.randn(8, 5, 6, dtype=torch.float64)
+    assert torch.equal(layer(x), layer(x[None])[0])
