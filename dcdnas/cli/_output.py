@@ -98,4 +98,4 @@ def plain(value: Any) -> Any:
 def _console(no_color: bool, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(stderr=stderr, no_color=no_color or None, width=width)
+    return Console(stderr=stderr, no_color=no_color or None, width=width, emoji=False)

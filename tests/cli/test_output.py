@@ -29,6 +29,18 @@ def test_no_text_commands_the_terminal(channel: str, capsys: pytest.CaptureFixtu
     assert not set(printed) & set("\x1b\x07\x9b\u202e\r\b")
 
 
+def test_names_between_colons_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(no_color=True)
+    made = table("Data", title=":dog:")
+    made.add_row(":smile:")
+    out.show("folder:dog: 40 pictures", made)
+    out.note("on folder:dog: and :cat:")
+    said = capsys.readouterr()
+    assert said.out.count(":dog:") == 2
+    assert ":smile:" in said.out
+    assert said.err == "on folder:dog: and :cat:\n"
+
+
 def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
     Output(no_color=True).show("one\n  two")
     assert capsys.readouterr().out == "one\n  two\n"
