@@ -36,8 +36,7 @@ def read_text(path: str | Path, most: int) -> str:
         FileError: when the file cannot be read, is too large or is no UTF-8 text.
     """
     try:
-        if _waits(path):
-            raise OSError(errno.EINVAL, "it is a pipe or a socket, which may never end")
+        check_ends(path)
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except (OSError, ValueError) as error:
@@ -53,10 +52,30 @@ def read_text(path: str | Path, most: int) -> str:
         ) from None
 
 
-def _waits(path: str | Path) -> bool:
-    """Whether reading could block forever, as for pipes and sockets; a shell's ``<(command)`` under /dev or /proc is accepted."""
+def check_ends(path: str | Path) -> None:
+    """Raises OSError where reading could block forever, or where there is nothing to read.
+
+    Pipes and sockets can block; a shell's ``<(command)`` under /dev or /proc is accepted.
+    """
     kind = os.stat(path).st_mode
-    return (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/"))
+    if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/")):
+        raise OSError(errno.EINVAL, "it is a pipe or a socket, which may never end")
+
+
+@contextmanager
+def utf8_path(path: str | Path) -> Iterator[str]:
+    """A path to an existing file for libraries that accept only paths in UTF-8: the file's own, else one of a descriptor of it.
+
+    Raises:
+        OSError: when the path is no UTF-8 text and the file cannot be opened.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
+    else:
+        yield os.fspath(path)
 
 
 @contextmanager

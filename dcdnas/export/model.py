@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcdnas.core.files import utf8_path
 from dcdnas.errors import MismatchError, UnknownNameError, UsageError
 from dcdnas.export.config import Model, write_config
 from dcdnas.export.files import finished, whole
@@ -246,7 +247,8 @@ def save_weights(network: Network, path: Path, metadata: Mapping[str, str] | Non
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with finished(path) as part:
         part.write_bytes(save(state, metadata={"format": "pt", **(metadata or {})}))
-        again = load_file(part)
+        with utf8_path(part) as readable:
+            again = load_file(readable)
         if set(again) != set(state) or not all(torch.equal(tensor, again[name]) for name, tensor in state.items()):
             raise MismatchError(f"{path}: the weights that were read back are not those that were written.")
     return Written(path, f"{len(again)} tensors, read back equal", 0.0)

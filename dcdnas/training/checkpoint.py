@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import utf8_path, write_whole
 from dcdnas.core.json_files import parse_json
 from dcdnas.core.trial import EpochResult
 from dcdnas.errors import FileError
@@ -96,7 +96,7 @@ def read(path: Path) -> Checkpoint:
         FileError: when it is missing, damaged or not a checkpoint.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
             head = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError) as error:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dcdnas.core.files import is_file
+from dcdnas.core.files import is_file, utf8_path
 from dcdnas.errors import FileError
 
 MOST_NAMED = 3
@@ -37,7 +37,7 @@ def read_weights(path: Path) -> Weights:
     if not is_file(path):
         raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
             head = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from dcdnas.errors import FileError
+from dcdnas.export.model import save_weights
 from dcdnas.training.weights import check_fit, read_weights
 
 WHOLE = {"a.weight": torch.ones(2, 3), "a.count": torch.tensor(1)}
@@ -93,3 +94,11 @@ def test_weights_of_another_network_are_refused(change: dict[str, torch.Tensor],
 def test_other_precisions_and_shapes_that_may_differ_are_taken() -> None:
     check_fit(Path("w"), WHOLE, WHOLE | {"a.weight": torch.ones(2, 3, dtype=torch.float64)})
     check_fit(Path("w"), WHOLE, WHOLE | {"a.weight": torch.ones(3, 2)}, ("a.weight",))
+
+
+def test_a_path_that_is_no_text_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    written = save_weights(torch.nn.Linear(3, 2), folder / "model.safetensors")  # type: ignore[arg-type]
+    assert written.error == 0.0
+    assert set(read_weights(folder / "model.safetensors").tensors) == {"weight", "bias"}
