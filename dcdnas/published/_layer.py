@@ -85,6 +85,9 @@ def inverse(name: str, share: float) -> float:
     return 1 / share
 
 
+MOST_NAMED = 40
+"""The most differences that a message lists."""
+
 OPTIONAL = ("num_batches_tracked", "temperature")
 """Last components of the names that a published state dict may lack."""
 
@@ -99,7 +102,8 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
         what: named in errors, with all arguments or settings, because most state dicts that do not fit were made with others.
 
     Raises:
-        FileError: listing every published name without a counterpart, every missing value and every shape that does not fit.
+        FileError: listing published names without a counterpart, missing values, shapes that do not fit and values that cannot
+            be used, up to `MOST_NAMED` of them.
     """
     target, found, problems = module.state_dict(), {}, []
     for name, value in state.items():
@@ -107,7 +111,9 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
         if ours is None or ours not in target:
             problems.append(f"{name} {tuple(value.shape)} has no place")
             continue
-        fitted = _fitted(value, target[ours].shape)
+        if wrong := _unusable(value, target[ours]):
+            problems.append(f"{name} {wrong}")
+        fitted = value if wrong else _fitted(value, target[ours].shape)
         if ours in found:
             problems.append(f"{name} {tuple(value.shape)} has the same place as another entry: {ours}")
         if fitted is None:
@@ -119,10 +125,24 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
     problems += [f"{name} {tuple(target[name].shape)} is missing" for name in missing]
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
+        lines = "\n".join(f"  {problem}" for problem in problems[:MOST_NAMED])
+        lines += f"\n  and {len(problems) - MOST_NAMED:,} more" if len(problems) > MOST_NAMED else ""
         raise FileError(f"the state dict does not fit {what}:\n{lines}")
     doubles = all(v.dtype == torch.float64 for v in state.values() if v.is_floating_point())
     module.to(torch.float64 if doubles else torch.float32).load_state_dict({**target, **found})
+
+
+def _unusable(value: Tensor, target: Tensor) -> str:
+    """What makes a tensor of a checkpoint unusable as this parameter or buffer; empty if nothing does."""
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        kind = "quantized" if value.is_quantized else "without values" if value.is_meta else "sparse"
+        return f"is {kind}. Allowed: dense tensors"
+    if target.is_floating_point():
+        if not value.is_floating_point():
+            return f"holds {str(value.dtype).removeprefix('torch.')}. Allowed: floating-point numbers"
+        if not torch.isfinite(value).all():
+            return "holds numbers that are not finite. The file is damaged, or its training diverged"
+    return ""
 
 
 def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dcdnas.core.files import check_ends, utf8_path
 from dcdnas.errors import FileError
 
 WRAPPERS = (
@@ -65,17 +67,23 @@ def read_state(path: str | Path) -> Mapping[str, Any]:
         FileError: if the file cannot be read, is not a checkpoint, holds more than tensors and plain values, or no mapping.
     """
     try:
+        check_ends(path)
         with Path(path).open("rb") as file:
             begin = file.read(512)
         safe = _begins_as_safetensors(begin)
         if not safe:  # any bytes can be the length at the beginning of a safetensors file
             _check_beginning(path, begin)
-        content = load_file(path) if safe or Path(path).suffix == ".safetensors" else _unpickled(path)
+        content = _tensors_of(path) if safe or Path(path).suffix == ".safetensors" else _unpickled(path)
     except FileError:
         raise
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except Exception as error:
+        if _is_program(path):
+            raise FileError(
+                f"{path}: a TorchScript program, not a checkpoint. Where you trust it, save its weights: "
+                "torch.save(torch.jit.load(FILE).state_dict(), 'state.pth')."
+            ) from None
         if code := _code_in(path):
             raise FileError(
                 f"{path}: holds more than tensors and plain values ({', '.join(code[:3])}), which could run code. Allowed: a "
@@ -98,7 +106,10 @@ def unwrapped(state: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         FileError: if the checkpoint holds no tensors, one without a name of its own, or two with the same name.
     """
-    state = _innermost(state)
+    try:
+        state = _innermost(state)
+    except RecursionError:
+        raise FileError("the checkpoint contains itself, or is nested too deeply. Give a state dict.") from None
     named = [
         (tuple(part for part in str(name).split(".") if part not in SHELLS), value)
         for name, value in state.items()
@@ -157,6 +168,15 @@ def _begins_as_safetensors(begin: bytes) -> bool:
     return begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") <= LONGEST_HEADER
 
 
+def _is_program(path: str | Path) -> bool:
+    """Whether a file is an archive that `torch.jit.save` wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
 def _code_in(path: str | Path) -> list[str]:
     """Names of a checkpoint's classes and functions other than tensors and plain values; empty if it is not a checkpoint."""
     with torch.serialization.safe_globals(_PLAIN):
@@ -166,7 +186,12 @@ def _code_in(path: str | Path) -> list[str]:
             return []
 
 
+def _tensors_of(path: str | Path) -> dict[str, Tensor]:
+    with utf8_path(path) as readable:
+        return load_file(readable)
+
+
 def _unpickled(path: str | Path) -> Any:
     with warnings.catch_warnings(), torch.serialization.safe_globals(_PLAIN):
-        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        warnings.filterwarnings("ignore", message="Detected pickle protocol|.*TorchScript archive")
         return torch.load(path, map_location="cpu", weights_only=True)

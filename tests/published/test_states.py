@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from thoroughness import slow_but
 
 from dcdnas.errors import FileError, UsageError
 from dcdnas.published import architecture, build, load, read_state
+from dcdnas.published._layer import MOST_NAMED, load_renamed
 from dcdnas.published._state import SHELLS, WRAPPERS, unwrapped
 
 STATE = {
@@ -213,3 +215,48 @@ def test_a_list_is_no_state(tmp_path):
     (tmp_path / "b.pth").write_text(json.dumps([1]))
     with pytest.raises(FileError, match="JSON"):
         read_state(tmp_path / "b.pth")
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda v: v.int(), "holds int32. Allowed: floating-point numbers"),
+        (lambda v: v.to(torch.complex64), "holds complex64. Allowed: floating-point numbers"),
+        (lambda v: v * torch.nan, "holds numbers that are not finite"),
+        (lambda v: v.to_sparse(), "is sparse. Allowed: dense tensors"),
+        (lambda v: v.to("meta"), "is without values. Allowed: dense tensors"),
+        (lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8), "is quantized. Allowed: dense tensors"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused_by_name(changed, message):
+    layer = torch.nn.Linear(3, 2)
+    state = layer.state_dict() | {"weight": changed(layer.weight.detach())}
+    with pytest.raises(FileError, match=f"weight {message}"):
+        load_renamed(layer, state, str, "a layer")
+
+
+def test_of_very_many_differences_some_are_listed():
+    state = {f"unknown.{i}": torch.ones(1) for i in range(300)} | {"weight": torch.ones(2, 3)}
+    with pytest.raises(FileError, match=r"and 261 more$") as refused:
+        load_renamed(torch.nn.Linear(3, 2), state, str, "a layer")
+    assert len(str(refused.value).splitlines()) == MOST_NAMED + 2
+
+
+def test_a_state_that_contains_itself_is_refused():
+    state = {}
+    state["model"] = state
+    with pytest.raises(FileError, match="the checkpoint contains itself"):
+        unwrapped(state)
+
+
+def test_a_program_is_told_from_a_checkpoint(tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(1, 3)), tmp_path / "program.pt")
+    with pytest.raises(FileError, match=r"program.pt: a TorchScript program, not a checkpoint"):
+        read_state(tmp_path / "program.pt")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(FileError, match="it is a pipe or a socket"):
+        read_state(tmp_path / "pipe.pth")
