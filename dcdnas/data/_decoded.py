@@ -80,7 +80,7 @@ def kept(
 
 def state_of(files: Sequence[Path]) -> str:
     """A text of the paths, sizes and modification times of some files, which changes when one of them does."""
-    states = ((path.absolute(), path.stat()) for path in files)
+    states = ((path.absolute(), path.stat() if path.exists() else path.lstat()) for path in files)
     return "".join(f"\0{path}\0{state.st_size}\0{state.st_mtime_ns}" for path, state in states)
 
 

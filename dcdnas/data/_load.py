@@ -58,6 +58,8 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
     where, raw = _read(source, name, "train", resolution, classes)
     if classes and raw.labels.ndim == 3:
         raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --classes.")
+    if len(raw.classes) < 2 and raw.labels.ndim == 1:
+        raise DataError(f"{where}: all images are of one class, {raw.classes[0]}. Needed: two classes or more.")
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
@@ -79,6 +81,9 @@ def load_test(train: Images) -> Images:
             assert listed is not None
             return streamed(train.name, listed, resolution, train.subset, train.skip, train)
     where, raw = _read(source, train.name, "test", resolution, train.subset)
+    if (raw.labels.ndim == 3) != train.masks:
+        kinds = ("masks", "a label an image") if train.masks else ("a label an image", "masks")
+        raise DataError(f"{where}: the training part has {kinds[0]}, and this part {kinds[1]}. Allowed: the same in both.")
     if not train.subset:
         _check_classes(where, raw, train.classes)
     raw = checked(where, of_classes(raw, train.classes))

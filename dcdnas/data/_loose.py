@@ -52,8 +52,10 @@ def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
             if not inside:
                 raise DataError(f"{shown(source)}: has no pictures. Allowed: {', '.join(sorted(SUFFIXES))}.")
             found += inside
-        elif source.exists():
+        elif source.is_file():
             found.append(source)
+        elif source.exists():
+            raise DataError(f"{shown(source)}: a pipe or another special file. Give pictures, or a folder of them.")
         else:
             raise DataError(f"{shown(source)}: no such file or folder. Give pictures, or a folder of them.")
     return found

@@ -201,6 +201,8 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 def _opened(picture: Picture) -> Image.Image:
     content = picture[1]
+    if not isinstance(content, bytes) and not content.is_file():  # opening a pipe could block forever
+        raise OSError("it is no file, or a link to none")
     return Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS)
 
 

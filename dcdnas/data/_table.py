@@ -48,7 +48,7 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: fl
 
     Args:
         tables: candidates for the part, in order of preference.
-        resolution: side of the images; 0 for that of the first picture, at most `LARGEST`.
+        resolution: side of the images; 0 for that of the first readable picture, at most `LARGEST`.
         classes: how many of the classes; 0 for all.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
         train: the tables of the training part, when `tables` are those of the test part.
@@ -115,8 +115,19 @@ def _selected(tables: Sequence[Table], classes: int) -> Selected:
 
 def _decoded(wanted: Selected, resolution: int, skip: float, depth: Callable[[], Depth | None]) -> Decoded:
     table, rows = wanted.table, wanted.rows
-    side = resolution or min(LARGEST, side_of(next(iter(table.pictures(rows[:1])))))
+    side = resolution or min(LARGEST, _first_side(table.pictures(rows)))
     return kept(wanted.state, len(rows), side, lambda: table.pictures(rows), skip, depth)
+
+
+def _first_side(pictures: Iterable[Picture]) -> int:
+    """Side of the first readable picture; if there is none, raises the error of the first one."""
+    errors = list[DataError]()
+    for picture in pictures:
+        try:
+            return side_of(picture)
+        except DataError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def column(where: str, has: Sequence[str], wanted: Sequence[str], what: str) -> str:

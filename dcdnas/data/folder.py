@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,6 +105,14 @@ def _folder(root: Path, part: Part) -> Path:
     raise DataError(f"{shown(root)}: has neither test/CLASS nor val/CLASS. {LAYOUT}")
 
 
+def _unused(root: Path) -> list[str]:
+    """Names of the folders in `root` that are neither the training nor the test part."""
+    used = {_folder(root, "train")}
+    with suppress(DataError):
+        used.add(_folder(root, "test"))
+    return [shown(e.name) for e in sorted(root.iterdir()) if e.is_dir() and not e.name.startswith(".") and e not in used]
+
+
 def _classes(folder: Path) -> dict[str, Path]:
     """The class folders, by printable name."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
@@ -132,7 +141,9 @@ def _files(root: Path, part: Part, every: dict[str, Path], names: tuple[str, ...
         paths += pictures
         labels += [label] * len(pictures)
     loose = sum(entry.suffix.lower() in SUFFIXES for entry in folder.iterdir() if entry.is_file())
-    notes = left_out(beside, [f"{loose:,} outside the class folders"] if loose else [])
+    also = [f"{loose:,} outside the class folders"] if loose else []
+    also += [f"the folder {name}" for name in _unused(root)] if folder != root else []
+    notes = left_out(beside, also)
     if folder == root:
         share = f"{100 * TEST_SHARE:.0f} % of each class, the same ones every time, are the test part"
         notes = (f"no folder train: {share}", *notes)
@@ -162,7 +173,10 @@ def _pictures(folder: Path, beside: Counter[str]) -> list[Path]:
 
 
 def _walked(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """All files that are not hidden. Links are followed, but no folder is visited twice."""
+    """All entries that are not hidden or folders. Links are followed, but no folder is visited twice.
+
+    Links to nothing and special files are included, so that those that are named like pictures are reported as damaged.
+    """
     real = os.path.realpath(folder)
     if real in seen:
         return
@@ -172,5 +186,5 @@ def _walked(folder: Path, seen: set[str]) -> Iterator[Path]:
             continue
         if entry.is_dir():
             yield from _walked(entry, seen)
-        elif entry.is_file():
+        else:
             yield entry

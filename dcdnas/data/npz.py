@@ -13,6 +13,7 @@ import lzma
 import math
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +179,8 @@ def _looked_at(arrays: Arrays, part: Part) -> LookedAt:
     if pixels.dtype != np.uint8 or len(pixels.shape) not in (3, 4):
         raise DataError(f"{where}: images are {pixels}. Allowed: uint8 (0-255) of shape (N, H, W), (N, C, H, W) or (N, H, W, C).")
     axis = channels_axis(where, pixels.shape)
+    if 0 in pixels.shape[1:]:
+        raise DataError(f"{where}: images are {pixels}, without a pixel or channel. Allowed: 1 or more of each; write them anew.")
     masks = found[0][1].endswith("_masks")
     many = _count(f"{path}: {found[0][1]}", labels, pixels, axis) if masks else max(labels.shape, default=1)
     if labels.dtype.kind not in "iu" or (math.prod(labels.shape) != many and not masks):
@@ -210,9 +213,10 @@ def _numbers(where: str, masks: NDArray[Any]) -> tuple[str, ...]:
     if not labelled.size:
         return ("0",)
     low, high = int(labelled.min()), int(labelled.max())
-    if low < 0:
+    if low < 0 or high > UNLABELLED:
         raise DataError(
-            f"{where}: masks with numbers from {low} to {high}. Allowed: from 0; {UNLABELLED} for pixels of no class."
+            f"{where}: masks with numbers from {low} to {high}. Allowed: 0 to {UNLABELLED - 1}, and {UNLABELLED} for pixels of "
+            "no class."
         )
     return tuple(map(str, range(high + 1)))
 
@@ -224,8 +228,11 @@ def _names(arrays: Arrays) -> tuple[str, ...]:
     header = arrays.header("classes")
     if len(header.shape) != 1 or not 0 < header.shape[0] <= MOST_CLASSES or header.dtype.kind not in "USiu":
         raise DataError(f"{arrays.path}: classes are {header}. Allowed: a list of names, one a class.")
-    names = arrays.read("classes")
-    return tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    read = arrays.read("classes").tolist()
+    names = tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in read)
+    if repeated := [name for name, count in Counter(names).items() if count > 1 or not name.strip()]:
+        raise DataError(f"{arrays.path}: classes: {repeated[0]!r} is no name or that of several classes. Allowed: a name each.")
+    return names
 
 
 def channels_axis(where: str, shape: tuple[int, ...]) -> int:

@@ -116,6 +116,7 @@ def _pictures(path: Path, rows: NDArray[Any]) -> Iterator[Picture]:
             if number in wanted:
                 content = value.as_py()
                 content = content.get("bytes") if isinstance(content, dict) else content
+                content = b"" if content is None else content  # a missing picture is a damaged one, which may be left out
                 if not isinstance(content, bytes):
                     raise DataError(f"{path}: row {number}: {image!r} holds no encoded picture. Needed: its bytes.")
                 yield f"{path}: row {number}", content

@@ -175,3 +175,19 @@ def test_of_some_classes_only_those_are_decoded(root: Path, monkeypatch: pytest.
     assert len(calls) == 4
     test = load_test(images)
     assert (test.classes, test.labels.tolist()) == (("ant", "cat"), [0, 0, 1])
+
+
+def test_a_link_to_nothing_and_a_pipe_are_named_as_damaged_pictures(root: Path) -> None:
+    (root / "train" / "cat" / "gone.png").symlink_to(root / "nowhere.png")
+    os.mkfifo(root / "train" / "dog" / "pipe.png")
+    with pytest.raises(DataError, match=r"(?s)gone.png: no readable picture.*pipe.png: no readable picture.*2 of 7 pictures"):
+        load(f"folder:{root}", 8)
+    images = load(f"folder:{root}", 8, skip_damaged=2)
+    assert images.labels.tolist() == [0, 0, 0, 1, 1]
+    assert [reason.partition(":")[0].rpartition("/")[2] for reason in images.damaged] == ["gone.png", "pipe.png"]
+
+
+def test_folders_that_are_not_used_are_said(root: Path) -> None:
+    (root / "test").mkdir()  # has no class folders, so val is the test part
+    (root / "notes" / "cat").mkdir(parents=True)
+    assert "left out: the folder notes, the folder test" in load(f"folder:{root}", 8).notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,12 @@ def test_a_batch_of_damaged_pictures_alone_is_empty(tmp_path: Path) -> None:
 def test_a_network_of_other_channels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="images of 4 channels"):
         next(read_pictures([picture(tmp_path / "a.png")], (4, 4, 4), 8))
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match="a pipe or another special file"):
+        find_pictures([tmp_path / "pipe.png"])
+    (read,) = read_pictures(find_pictures([tmp_path]), (3, 8, 8), 4)
+    assert (len(read.pixels), len(read.damaged)) == (0, 1)
+    assert "pipe.png: no readable picture (it is no file" in read.damaged[0]

@@ -123,7 +123,11 @@ def test_an_archive_names_the_classes_of_its_masks(tmp_path: Path) -> None:
         ({"train_masks": np.full((6, 4, 5), UNLABELLED)}, "no pixel of a mask has a class"),
         (
             {"train_masks": np.full((6, 4, 5), -1)},
-            "train_masks: masks with numbers from -1 to -1. Allowed: from 0; 255 for pixels of",
+            "train_masks: masks with numbers from -1 to -1. Allowed: 0 to 254, and 255 for pixels of no class",
+        ),
+        (
+            {"train_masks": np.full((6, 4, 5), 10**12)},
+            "masks with numbers from 1000000000000 to 1000000000000. Allowed: 0 to 254",
         ),
         ({"train_masks": np.full((6, 4, 5), -1), "classes": np.array(["sky", "road"])}, "label -1 among"),
         ({"train_masks": np.zeros((6, 4, 5))}, "masks are float64"),

@@ -194,6 +194,39 @@ def test_class_names_that_are_none_are_refused(tmp_path: Path, classes: np.ndarr
         load(name)
 
 
+@pytest.mark.parametrize("classes", [["a", "b", "a"], ["a", "", "b"], ["a", " ", "b"]])
+def test_class_names_that_repeat_or_are_empty_are_refused(tmp_path: Path, classes: list[str]) -> None:
+    name = write_npz(tmp_path / "a.npz", train_images=bytes_of(3, 4, 4), train_labels=np.arange(3), classes=np.array(classes))
+    with pytest.raises(DataError, match=r"classes: '.*' is no name or that of several classes"):
+        load(name)
+
+
+@pytest.mark.parametrize("shape", [(4, 0, 8, 3), (4, 8, 8, 0), (4, 0, 0)])
+def test_images_without_pixels_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    name = write_npz(tmp_path / "a.npz", train_images=bytes_of(*shape), train_labels=np.array([0, 1, 0, 1]))
+    for read in (load, contents):
+        with pytest.raises(DataError, match=r"train_images: images are .*without a pixel or channel"):
+            read(name)
+
+
+def test_images_of_one_class_are_refused(tmp_path: Path) -> None:
+    name = write_npz(tmp_path / "a.npz", train_images=bytes_of(4, 4, 4), train_labels=np.full(4, 7))
+    with pytest.raises(DataError, match="all images are of one class, 7"):
+        load(name)
+
+
+@pytest.mark.parametrize("masked", ["train", "test"])
+def test_labels_in_one_part_and_masks_in_the_other_are_refused(tmp_path: Path, masked: str) -> None:
+    arrays = {}
+    for part in ("train", "test"):
+        arrays[f"{part}_images"] = bytes_of(4, 6, 6)
+        shape, kind = ((4, 6, 6), "masks") if part == masked else ((4,), "labels")
+        arrays[f"{part}_{kind}"] = np.arange(np.prod(shape)).reshape(shape) % 2
+    train = load(write_npz(tmp_path / "a.npz", **arrays))
+    with pytest.raises(DataError, match=r"test part: the training part has .*masks.*Allowed: the same in both"):
+        load_test(train)
+
+
 # Archives that want to do harm
 
 

@@ -102,6 +102,15 @@ def test_pictures_are_decoded_once_and_of_some_classes_only_those(root: Path, mo
     assert load_test(some).labels.tolist() == [1]
 
 
+def test_missing_pictures_are_damaged_ones_which_may_be_left_out(tmp_path: Path) -> None:
+    pictures = [None, picture(1), None, picture(3)]
+    images = pa.array([p and {"bytes": p, "path": None} for p in pictures])
+    pq.write_table(pa.table({"image": images, "label": pa.array([0, 1, 1, 0])}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"(?s)row 0: .*row 2: .*the file is empty.*2 of 4 pictures cannot be read"):
+        load(f"parquet:{tmp_path}/*.parquet", 8)
+    assert load(f"parquet:{tmp_path}/*.parquet", skip_damaged=2).labels.tolist() == [1, 0]
+
+
 def test_a_changed_file_is_decoded_again(root: Path) -> None:
     load(f"parquet:{root}/*.parquet", 8)
     write(root / "train-00000-of-00002.parquet", [0, 1, 2, 2], 50)
