@@ -39,6 +39,7 @@ def import_checkpoint(
     from dcdnas.cli._source import preset_settings
     from dcdnas.core.units import costs
     from dcdnas.cost import price
+    from dcdnas.data import shown
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
     from dcdnas.published import IMAGENET
 
@@ -46,7 +47,7 @@ def import_checkpoint(
     network = load_published(source, file, **settings)
     architecture = network.architecture
     folder = output or Path(source.replace("/", "-"))
-    provenance = {"published": source, "settings": settings, "checkpoint": file.name}
+    provenance = {"published": source, "settings": settings, "checkpoint": shown(file.name)}
     model = Model(architecture, provenance, Normalisation(*IMAGENET))
     config = write_config(model, folder / "config.yaml")
     weights = save_weights(network, folder / WEIGHTS)

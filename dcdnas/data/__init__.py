@@ -8,13 +8,13 @@ from dcdnas.data._find import default_folder
 from dcdnas.data._load import at_size, contents, load, load_test, open_source, ordered_as, placed, sources
 from dcdnas.data._loose import Pictures, find_pictures, read_pictures
 from dcdnas.data._mask_picture import colour, mask_png
-from dcdnas.data._picture import size_of
+from dcdnas.data._picture import shown, size_of
 from dcdnas.data._rules import check as _check
 
 __all__ = [
     "TRIES", "UNLABELLED", "Contents", "Crops", "Images", "Listed", "Pictures", "Raw", "Source", "Split", "at_size", "checked",
     "colour", "contents", "default_folder", "fetch", "find_pictures", "load", "load_test", "mask_png", "open_source",
-    "ordered_as", "placed", "read_pictures", "size_of", "sources", "split",
+    "ordered_as", "placed", "read_pictures", "shown", "size_of", "sources", "split",
 ]  # fmt: skip
 
 accept(Place(sources, Source, "data source", rules=_check))

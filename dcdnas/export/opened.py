@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.extras import need
-from dcdnas.core.files import is_file, is_folder
+from dcdnas.core.files import is_file, is_folder, utf8_path
 from dcdnas.errors import FileError, UsageError
 from dcdnas.export.config import Model, Normalisation, finite, read_model
 from dcdnas.export.model import load_weights
@@ -182,7 +182,8 @@ def _onnx(path: Path) -> Opened:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, so they need not be logged as well
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        with utf8_path(path) as readable:
+            session = onnxruntime.InferenceSession(readable, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise _refused(path, "load", error) from None
     inputs, output = session.get_inputs(), session.get_outputs()[0]

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from dcdnas.core.extras import need
+from dcdnas.core.files import utf8_path
 from dcdnas.errors import MismatchError
 from dcdnas.export.config import Model
 from dcdnas.export.files import finished
@@ -58,7 +59,8 @@ def write_pt2(program: ExportedProgram, network: Network, model: Model, path: Pa
         content = io.BytesIO()  # torch's own file writer crashes the process when the disk is full
         torch.export.save(program, content, extra_files={METADATA: json.dumps(model.metadata(), ensure_ascii=False)})
         part.write_bytes(content.getvalue())
-        again = torch.export.load(part).module()
+        with part.open("rb") as file:
+            again = torch.export.load(file).module()
         return compared(network, lambda x: again(x), model.architecture.input, path)
 
 
@@ -102,7 +104,8 @@ def _in_onnxruntime(path: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with utf8_path(path) as readable:
+        session = onnxruntime.InferenceSession(readable, options, providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_the_config_says_what_was_imported_and_how_images_are_prepared(run: Run,
         "settings": {"width": 0.25, "num_classes": 7, "input_size": 32},
     }  # fmt: skip
     assert written["pretrained_cfg"]["mean"] == [0.485, 0.456, 0.406]
+
+
+def test_names_of_files_that_are_no_text_are_imported(run: Run, checkpoint: Path) -> None:
+    name, folder = os.fsdecode(b"caf\xe9.pth"), Path(os.fsdecode(b"tas\xe9"))
+    checkpoint.rename(name)
+    said = run("import", "odconv/base_mobilenetv2", name, *SETTINGS[:-1], str(folder))
+    assert said.code == 0, said.err
+    assert yaml.safe_load((folder / "config.yaml").read_text())["dcdnas"]["provenance"]["checkpoint"] == r"caf\xe9.pth"
+    assert dcdnas.load(folder).architecture.classes == 7
 
 
 def test_settings_that_are_not_the_checkpoints_list_what_does_not_fit(run: Run, checkpoint: Path) -> None:
