@@ -74,7 +74,7 @@ def of_card(source: Source, trial: Trial, drawn: bool = True) -> dict[str, Any]:
     return {
         "run": source.run, "trial": trial, "network": network, "drawing": strip(network.layers) if network else None,
         "fits": payload.fits(source.run, trial), "metrics": payload.metrics_of(source.run),
-        "shares": _by_operator(network) if network else [], "on_front": trial.number in _numbers(source.front),
+        "shares": by_operator(network) if network else [], "on_front": trial.number in _numbers(source.front),
         "note": source.notes.get(trial.number, Note()),
     }  # fmt: skip
 
@@ -150,12 +150,12 @@ def _best_first(run: Run) -> list[Trial]:
     return sorted(run.trials, key=lambda t: (t.state != "finished", run.rank(t) if t.state == "finished" else 0.0, t.number))
 
 
-def _by_operator(network: Layers) -> list[tuple[str, int, int]]:
+def by_operator(network: Layers) -> list[tuple[str, int, int]]:
     """(operator, number of layers, multiply-adds), the most expensive operator first."""
     found: dict[str, tuple[int, int]] = {}
     for layer in network.layers:
-        count, flops = found.get(layer.choice.operator, (0, 0))
-        found[layer.choice.operator] = (count + 1, flops + layer.flops)
+        count, flops = found.get(layer.operator, (0, 0))
+        found[layer.operator] = (count + 1, flops + layer.flops)
     return sorted(((name, *pair) for name, pair in found.items()), key=lambda r: -r[2])
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from backbones import small
 from synthetic import make_run, with_weights_only
 from thoroughness import slow_but
 
@@ -21,6 +22,7 @@ from dcdnas.networks import build_network
 from dcdnas.operators import operators
 from dcdnas.pages import space_summary
 from dcdnas.pages.advice import HINTS, OTHERWISE, failures
+from dcdnas.pages.context import by_operator
 from dcdnas.pages.figures._run import SHAPES
 from dcdnas.pages.layers import layers_of
 from dcdnas.pages.palette import COLOURS, FIXED, MARKERS, paints
@@ -28,6 +30,7 @@ from dcdnas.pages.payload import drawn_as, facts, row, shares, steps
 from dcdnas.pages.space_summary import territory
 from dcdnas.pages.strip import BAR, aligned, strip
 from dcdnas.results import Moment
+from dcdnas.results.known import breakdown_of
 from dcdnas.space.library import find_space
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.reading.reader import read_space
@@ -193,6 +196,13 @@ def test_shares_count_the_layers_of_each_stage(tmp_path: Path) -> None:
     names = list(operators)
     found = dict(shares(live.front, names))
     assert sum(map(sum, found.values())) == sum(len(t.architecture.layers) for t in live.front)
+
+
+def test_a_trial_s_page_and_its_model_card_count_the_same_layers() -> None:
+    architecture = small("mobilenetv2", se=0.25)
+    card = {name: (sums["layers"], sums["flops"]) for name, sums in breakdown_of(architecture).by_operator.items()}
+    assert {name: (layers, flops) for name, layers, flops in by_operator(layers_of(architecture))} == card
+    assert card["linear"][0] == 1
 
 
 def test_a_network_is_drawn_as_its_most_used_dynamic_operator_and_described_by_all_of_them() -> None:
