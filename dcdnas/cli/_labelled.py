@@ -23,6 +23,7 @@ class Wanted(NamedTuple):
         classes: number of classes.
         labels: names of the classes; empty where they are not known.
         pixels: whether the network scores each pixel.
+        grey_range: value that becomes 255 in grey pictures of more than 8 bits; None where it is not known.
     """
 
     called: str
@@ -30,13 +31,14 @@ class Wanted(NamedTuple):
     classes: int
     labels: tuple[str, ...]
     pixels: bool = False
+    grey_range: float | None = None
 
 
 def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) -> Images:
-    """Loads the training or test part of a data set, at the network's size and in its order of the classes.
+    """Loads the training or test part of a data set, at the network's size, in its grey range and in its order of the classes.
 
     Args:
-        out: output for a note if the network does not name its classes.
+        out: output for a note if the network does not name its classes, or not the grey range that the images need.
         wanted: the images that the network takes.
         data: name of the data set.
         skip: number or share of damaged pictures that may be left out.
@@ -47,7 +49,7 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
         DataError: when they are missing, damaged, or of other classes.
     """
     channels, height, width = wanted.input
-    images = load(data, height, 0, skip)
+    images = load(data, height, 0, skip, grey_range=wanted.grey_range)
     images = at_size(load_test(images) if test else images, height, width)
     if images.shape[0] != channels or len(images.classes) != wanted.classes:
         raise UsageError(
@@ -56,6 +58,11 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
         )
     check_masks("the network", wanted.pixels, images)
     say_lacks(out, images, "test" if test else "train")
+    if images.grey_range and not wanted.grey_range:
+        out.warn(
+            f"Note: {wanted.called} does not record the range of grey pictures with more than 8 bits in its training. Those of "
+            f"{data} are scaled by their own range, 0 to {images.grey_range:g}; a training on such pictures records theirs."
+        )
     if wanted.labels:
         return ordered_as(images, wanted.labels)
     out.note(f"Note: {wanted.called} does not name its classes; they are assumed to be those of {data}, in the same order.")

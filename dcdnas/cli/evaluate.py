@@ -64,7 +64,7 @@ def evaluate(
     from dcdnas.export import open_network, speed_of
 
     opened = open_network(model, weights)
-    wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels, opened.pixels)
+    wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels, opened.pixels, opened.grey_range)
     test = labelled(out, wanted, data, share(skip_damaged), test=True)
     speed = speed_of(opened)
     more = {"data": data, "model": str(opened.path), "throughput": speed.to_dict()}

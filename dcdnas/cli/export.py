@@ -159,7 +159,8 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
         raise UsageError(f"--quantize int8 needs {lacking}, and {one.name} has none. Give them.")
     a = model.architecture
-    images = labelled(out, Wanted(one.name, a.input, a.classes, model.labels, bool(a.head)), name, 0.0, test=False)
+    wanted = Wanted(one.name, a.input, a.classes, model.labels, bool(a.head), model.grey_range)
+    images = labelled(out, wanted, name, 0.0, test=False)
     return split(images, VALIDATION)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from dcdnas.cli._options import SkipDamaged
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
+    from dcdnas.data import Pictures
     from dcdnas.export import Opened
 
 __all__ = ["predict"]
@@ -73,11 +74,11 @@ def predict(
     if not opened.labels:
         out.note(f"Note: {model} does not name its classes; they are numbered from 0.")
     if opened.pixels:
-        rows, damaged = _masked(opened, paths, top, output)
+        rows, damaged = _masked(out, opened, paths, top, output)
     elif output:
         raise UsageError(f"-o {output}: {opened.path} classifies whole images and makes no masks. Leave -o out.")
     else:
-        rows, damaged = _predicted(opened, paths, min(top, opened.classes))
+        rows, damaged = _predicted(out, opened, paths, min(top, opened.classes))
     seen = PIXELS if opened.pixels else CLASSES
     if as_csv:
         seen.print_csv(rows)
@@ -87,14 +88,29 @@ def predict(
     _complain(out, damaged, len(paths), allowed)
 
 
-def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """Returns each picture's path and most probable classes, and a sentence for each picture that cannot be read."""
+def _pictures(out: Output, opened: Opened, paths: Sequence[Path], batch: int) -> Iterator[Pictures]:
+    """Yields the pictures batch by batch, and says at the end how many were scaled by their own range."""
+    from dcdnas.core.units import counted
     from dcdnas.data import read_pictures
 
+    deep = 0
+    for part in read_pictures(paths, opened.input, batch, opened.grey_range):
+        deep += part.deep
+        yield part
+    if deep and not opened.grey_range:
+        out.warn(
+            f"Note: {opened.path} does not record the range of grey pictures with more than 8 bits in its training. "
+            f"{counted(deep, 'such picture')} here: each is scaled by its own range, so its brightness may not be that of the "
+            "training; a training on such pictures records their range."
+        )
+
+
+def _predicted(out: Output, opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns each picture's path and most probable classes, and a sentence for each picture that cannot be read."""
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     classes_called = _classes(opened)
-    for part in read_pictures(paths, opened.input, BATCH):
+    for part in _pictures(out, opened, paths, BATCH):
         damaged += part.damaged
         if not part.names:
             continue
@@ -105,13 +121,14 @@ def _predicted(opened: Opened, paths: Sequence[Path], top: int) -> tuple[list[di
     return rows, damaged
 
 
-def _masked(opened: Opened, paths: Sequence[Path], top: int, folder: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
+def _masked(
+    out: Output, opened: Opened, paths: Sequence[Path], top: int, folder: Path | None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Returns each picture's path, largest classes and mask file, and a sentence for each picture that cannot be read."""
     from dcdnas.cli._mask_prediction import Masks, shares
-    from dcdnas.data import read_pictures
 
     masks, rows, damaged = Masks(folder, paths, _classes(opened)), list[dict[str, Any]](), list[str]()
-    for part in read_pictures(paths, opened.input, min(BATCH, opened.most)):
+    for part in _pictures(out, opened, paths, min(BATCH, opened.most)):
         damaged += part.damaged
         if not part.paths:
             continue

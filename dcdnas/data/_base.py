@@ -33,7 +33,8 @@ class Raw(NamedTuple):
     """One part of a data set, as a source reads it.
 
     Images (M, C, H, W) of type uint8; labels (M,), or masks (M, H, W) with a class at each pixel; names of the classes; notes for
-    the user, one phrase each; and the damaged pictures that were left out, one sentence each.
+    the user, one phrase each; the damaged pictures that were left out, one sentence each; and if there are grey pictures of more
+    than 8 bits, the value in them that became 255.
     """
 
     pixels: NDArray[Any]
@@ -41,6 +42,7 @@ class Raw(NamedTuple):
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    grey_range: float | None = None
 
 
 class Listed(NamedTuple):
@@ -82,6 +84,9 @@ class Source(ABC):
     DECODES: ClassVar[bool] = False
     """Whether the source decodes pictures of any size. Then `resolution` sets the size of the images, and with 0 the size is not
     known before they are read."""
+
+    grey_range: float | None = None
+    """Value that becomes 255 in grey pictures of more than 8 bits; None for that of the data set's own training part."""
 
     def __init__(self, argument: str = "", skip: float = 0.0) -> None:
         self.argument, self.skip = argument, skip
@@ -141,6 +146,7 @@ class Images:
         skip: how many damaged pictures may be left out, as given to `load`.
         notes: what the user should know about how the images were read, one phrase each.
         damaged: the damaged pictures that were left out, one sentence each.
+        grey_range: value that became 255 in grey pictures of more than 8 bits; None if there are none.
     """
 
     AT_ONCE: ClassVar[int] = 512
@@ -158,6 +164,7 @@ class Images:
     skip: float = 0.0
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    grey_range: float | None = None
 
     def __len__(self) -> int:
         return int(self.rows.numel())
@@ -235,7 +242,7 @@ class Images:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the tensors as NumPy arrays, so that Ray's object store shares them between processes without a copy."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
-        rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged
+        rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged, self.grey_range
         return _from_arrays, (*arrays, self.name, self.resolution, *rest)
 
 

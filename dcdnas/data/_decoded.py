@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dcdnas.core.cache import cache_folder, cached_file
 from dcdnas.data._limits import PICTURES, check_bytes
-from dcdnas.data._picture import Depth, Facts, Picture, decode, facts
+from dcdnas.data._picture import Depth, Facts, Picture, decode, depth_of, facts
 from dcdnas.data._summary import Summary, read_summary
 from dcdnas.errors import DataError
 
@@ -46,6 +46,7 @@ def kept(
     pictures: Callable[[], Iterable[Picture]],
     skip: float = 0.0,
     depth: Callable[[], Depth | None] = lambda: None,
+    grey_range: float | None = None,
 ) -> Decoded:
     """Returns pictures as (count, 3, resolution, resolution) uint8, mapped from a file that is written at the first call.
 
@@ -58,10 +59,16 @@ def kept(
         pictures: returns the pictures in order; called only when the file has to be written.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
         depth: returns the scale for grey pictures with more than 8 bits; None to use their own largest value.
+        grey_range: value of grey pictures with more than 8 bits that becomes 255, whatever `depth` returns; None for `depth`.
 
     Raises:
         DataError: when more pictures are damaged, or the file cannot be written.
     """
+    if grey_range:
+        usual = kept(state, count, resolution, pictures, skip, depth)
+        if usual.summary.grey_range in (None, grey_range):  # the file that a training on these pictures has made, too
+            return usual
+        state, depth = f"{state}\0grey{grey_range}", lambda: depth_of(grey_range)
     digest = hashlib.sha256(f"2 {resolution}{state}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
     name, shape = f"images-{digest}.npy", (count, 3, resolution, resolution)
     check_bytes(f"pictures of {resolution}x{resolution}", 16 * resolution**2, PICTURES)
@@ -99,9 +106,8 @@ def _write(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         summary, deep = _write_pictures(file, pool, pictures(), resolution)
     summary.check(skip)
-    scale = (depth() if deep else None) or summary.of_depth
-    if deep and scale:
-        summary.depth = [scale.high, float(scale.floats)]
+    if deep:
+        summary.scale_by(depth())
         _write_deep(file, start, pictures(), resolution, deep, summary)
     file.seek(0)
     _write_header(file, (count - len(summary.damaged), *shape[1:]))

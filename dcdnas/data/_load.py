@@ -29,7 +29,14 @@ STATISTICS_FROM = 10_000
 """About this number of images, evenly spaced, is used to compute mean and standard deviation."""
 
 
-def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float = 0.0, decoded: int | None = None) -> Images:
+def load(
+    name: str,
+    resolution: int = 0,
+    classes: int = 0,
+    skip_damaged: float = 0.0,
+    decoded: int | None = None,
+    grey_range: float | None = None,
+) -> Images:
     """Loads the training part of a data set.
 
     Args:
@@ -39,6 +46,7 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
         skip_damaged: how many damaged pictures may be left out: a share below 1, else a number.
         decoded: when a resolution is given and the decoded pictures would take more bytes than this, pictures in separate files
             are decoded on demand during the training instead of all beforehand; None to always decode them beforehand.
+        grey_range: value that becomes 255 in grey pictures of more than 8 bits; None for that of the data set itself.
 
     Raises:
         UnknownNameError: when there is no such data set.
@@ -49,12 +57,12 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
         raise UsageError(f"resolution cannot be {resolution}. Allowed: a number of pixels, or 0 for the data set's own.")
     if not 0 <= skip_damaged < math.inf:
         raise UsageError(f"skip_damaged cannot be {skip_damaged}. Allowed: a share below 1, or a number of pictures.")
-    source = open_source(name, skip_damaged)
+    source = open_source(name, skip_damaged, grey_range)
     if decoded is not None and resolution:
         with _reading(name, f"{name}: train part"):
             listed = source.listed("train", classes)
             if listed and len(listed.paths) * CHANNELS * resolution**2 > min(decoded, limit()):
-                return streamed(name, listed, resolution, classes, skip_damaged)
+                return streamed(name, listed, resolution, classes, skip_damaged, grey_range=grey_range)
     where, raw = _read(source, name, "train", resolution, classes)
     if classes and raw.labels.ndim == 3:
         raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --classes.")
@@ -64,16 +72,18 @@ def load(name: str, resolution: int = 0, classes: int = 0, skip_damaged: float =
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
     rows = torch.arange(len(labels))
-    return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, raw.notes, raw.damaged)
+    said = raw.notes, raw.damaged, grey_range or raw.grey_range
+    return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, *said)
 
 
 def load_test(train: Images) -> Images:
-    """Loads the test part of the data set that `train` belongs to, with its resolution, classes, mean and standard deviation.
+    """Loads the test part of the data set that `train` belongs to, with its resolution, classes, mean, standard deviation and
+    range of grey values.
 
     Raises:
         DataError: when files are missing or damaged, or classes or image shape differ from those of the training part.
     """
-    source = open_source(train.name, train.skip)
+    source = open_source(train.name, train.skip, train.grey_range)
     resolution = train.resolution or (train.shape[1] if source.DECODES else 0)
     if isinstance(train, Streamed):
         with _reading(train.name, f"{train.name}: test part"):
@@ -93,15 +103,18 @@ def load_test(train: Images) -> Images:
             f"{where}: images of {found}, the training part has {wanted}. Allowed: the same shape in both; write them anew."
         )
     pixels, labels = _tensors(where, raw, resolution)
-    return replace(train, pixels=pixels, labels=labels, rows=torch.arange(len(labels)), notes=raw.notes, damaged=raw.damaged)
+    rows = torch.arange(len(labels))
+    read = replace(train, notes=raw.notes, damaged=raw.damaged, grey_range=raw.grey_range)
+    return replace(read, pixels=pixels, labels=labels, rows=rows)
 
 
-def open_source(name: str, skip_damaged: float = 0.0) -> Source:
+def open_source(name: str, skip_damaged: float = 0.0, grey_range: float | None = None) -> Source:
     """Creates the data source that a name refers to; nothing is read yet.
 
     Args:
         name: ``NAME`` or ``NAME:ARGUMENT``.
         skip_damaged: as for `load`.
+        grey_range: as for `load`.
 
     Raises:
         UnknownNameError: when there is no such data set.
@@ -115,7 +128,9 @@ def open_source(name: str, skip_damaged: float = 0.0) -> Source:
         raise UsageError(f"data set {plain!r} takes no argument, but {argument!r} was given. Write {plain}.")
     if not argument and (colon or not source.ARGUMENT.startswith("[")) and source.ARGUMENT:
         raise UsageError(f"data set {plain!r} needs to know where it is. Write {plain}:{source.ARGUMENT.strip('[]')}.")
-    return source(argument, skip_damaged)
+    opened = source(argument, skip_damaged)
+    opened.grey_range = grey_range
+    return opened
 
 
 def contents(name: str, skip_damaged: float = 0.0) -> Contents:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dcdnas.data._load import resized
-from dcdnas.data._picture import CHANNELS, SUFFIXES, decode, shown
+from dcdnas.data._picture import CHANNELS, SUFFIXES, Depth, decode, depth_of, is_deep, shown
 from dcdnas.errors import DataError, UsageError
 
 LUMA = (0.299, 0.587, 0.114)
@@ -21,11 +21,13 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Pictures(NamedTuple):
-    """A batch of pictures: paths and pixels (N, C, H, W) of the readable ones, and an error message for each of the others."""
+    """A batch of pictures: paths and pixels (N, C, H, W) of the readable ones, an error message for each of the others, and how
+    many of the readable ones are grey with more than 8 bits."""
 
     paths: list[Path]
     pixels: Tensor
     damaged: list[str]
+    deep: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -61,13 +63,17 @@ def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int], batch: int) -> Iterator[Pictures]:
+def read_pictures(
+    paths: Sequence[Path], shape: tuple[int, int, int], batch: int, grey_range: float | None = None
+) -> Iterator[Pictures]:
     """Yields the pictures as input images of a network: the central square, scaled, and grey for a network with one channel.
 
     Args:
         paths: of the files.
         shape: (C, H, W) of the network's input.
         batch: number of pictures to decode at a time.
+        grey_range: value that becomes 255 in grey pictures of more than 8 bits, as in the network's training; None to scale
+            each of them by its own range.
 
     Raises:
         UsageError: when the network takes neither 3 channels nor 1.
@@ -78,16 +84,19 @@ def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int], batch: int
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), batch):
             part = paths[start : start + batch]
-            read = list(pool.map(lambda path: _one(path, max(height, width)), part))
-            good = [(path, pixels) for path, pixels in zip(part, read, strict=True) if not isinstance(pixels, DataError)]
-            pixels = torch.stack([p for _, p in good]) if good else torch.zeros(0, CHANNELS, height, width, dtype=torch.uint8)
+            read = list(pool.map(lambda path: _one(path, max(height, width), depth_of(grey_range)), part))
+            good = [(path, *found) for path, found in zip(part, read, strict=True) if not isinstance(found, DataError)]
+            pixels = torch.stack([p for _, p, _ in good]) if good else torch.zeros(0, CHANNELS, height, width, dtype=torch.uint8)
             pixels = resized(_grey(pixels) if channels == 1 else pixels, (height, width))
-            yield Pictures([path for path, _ in good], pixels, [str(e) for e in read if isinstance(e, DataError)])
+            damaged = [str(e) for e in read if isinstance(e, DataError)]
+            yield Pictures([path for path, *_ in good], pixels, damaged, sum(deep for *_, deep in good))
 
 
-def _one(path: Path, side: int) -> Tensor | DataError:
+def _one(path: Path, side: int, depth: Depth | None) -> tuple[Tensor, bool] | DataError:
+    """Decodes a picture, and says whether it is grey with more than 8 bits."""
+    picture = shown(path), path
     try:
-        return torch.from_numpy(np.array(decode((shown(path), path), side)))
+        return torch.from_numpy(np.array(decode(picture, side, depth))), is_deep(picture)
     except DataError as error:
         return error
 

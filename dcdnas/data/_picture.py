@@ -88,6 +88,11 @@ class Depth:
         return float(next(2**bits - 1 for bits in BITS if self.high < 2**bits))
 
 
+def depth_of(grey_range: float | None) -> Depth | None:
+    """Returns the range whose `most` is the given value; None for None."""
+    return None if grey_range is None else Depth(grey_range, floats=grey_range <= 1)
+
+
 @dataclass(frozen=True)
 class Facts:
     """Properties of a picture, before it is decoded.
@@ -168,6 +173,19 @@ def side_of(picture: Picture) -> int:
     try:
         with _opened(picture) as opened:
             return min(opened.size)
+    except UNREADABLE as error:
+        raise unreadable(picture, error) from None
+
+
+def is_deep(picture: Picture) -> bool:
+    """Returns whether a picture is grey with more than 8 bits.
+
+    Raises:
+        DataError: when the file is damaged or not a picture.
+    """
+    try:
+        with _opened(picture) as opened:
+            return opened.mode in DEEP
     except UNREADABLE as error:
         raise unreadable(picture, error) from None
 
@@ -288,7 +306,8 @@ def _laid(picture: Image.Image) -> Image.Image:
 
 def _deep(picture: Image.Image, view: View, depth: Depth | None, inverted: bool) -> Image.Image:
     values = np.asarray(picture).astype(np.float32)
-    most = (depth or _range(values, picture.mode == "F")).most
+    own = _range(values, picture.mode == "F")
+    most = (depth or own).most
     scaled = view.of(Image.fromarray(values * (255 / most)))
     grey = np.asarray(scaled).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(255 - grey if inverted else grey).convert("RGB")

@@ -25,7 +25,7 @@ from dcdnas.core.cache import cached_file
 from dcdnas.data._base import Images, Listed, statistics
 from dcdnas.data._crop import Crops
 from dcdnas.data._decoded import state_of
-from dcdnas.data._picture import CHANNELS, Depth, Facts, Picture, decode, facts, shown
+from dcdnas.data._picture import CHANNELS, Depth, Facts, Picture, decode, depth_of, facts, shown
 from dcdnas.data._summary import Summary, read_summary
 from dcdnas.errors import DataError
 
@@ -130,7 +130,15 @@ def _again(parts: dict[str, Any]) -> Streamed:
     return Streamed(**parts)
 
 
-def streamed(name: str, listed: Listed, resolution: int, subset: int, skip: float, train: Images | None = None) -> Streamed:
+def streamed(
+    name: str,
+    listed: Listed,
+    resolution: int,
+    subset: int,
+    skip: float,
+    train: Images | None = None,
+    grey_range: float | None = None,
+) -> Streamed:
     """Returns the pictures of a part, to be decoded on demand.
 
     Args:
@@ -139,24 +147,26 @@ def streamed(name: str, listed: Listed, resolution: int, subset: int, skip: floa
         resolution: R, side of the images.
         subset: the number of classes that was requested; 0 for all.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
-        train: the training part, when this is the test part; its mean and standard deviation are used here too.
+        train: the training part, when this is the test part; its mean, standard deviation and range are used here too.
+        grey_range: value that becomes 255 in grey pictures of more than 8 bits; None for that of the training part.
 
     Raises:
         DataError: naming the damaged pictures, when there are more than may be left out.
     """
-    looked = _looked(listed, resolution)
+    looked = _looked(listed, resolution, grey_range)
     summary = looked.summary
     summary.check(skip)
+    summary.scale_by(depth_of(train.grey_range if train else grey_range))
     damaged = {number for number, _ in summary.damaged}
     whole = [number for number in range(len(listed.paths)) if number not in damaged]
-    depth = train.pictures.depth if isinstance(train, Streamed) else summary.of_depth
     allowed = (int(skip * summary.count) if skip < 1 else int(skip)) - len(damaged)
     labels = torch.tensor([listed.labels[number] for number in whole], dtype=torch.int64)
     return Streamed(
         name, resolution, torch.empty((0, CHANNELS, resolution, resolution), dtype=torch.uint8), labels, listed.classes,
         train.mean if train else looked.mean, train.std if train else looked.std, torch.arange(len(whole)), subset, skip,
         ("decoded during the training", *summary.notes(), *listed.notes), tuple(reason for _, reason in summary.damaged),
-        pictures=PictureFiles([listed.paths[number] for number in whole], resolution, depth, allowed),
+        grey_range or summary.grey_range,
+        pictures=PictureFiles([listed.paths[number] for number in whole], resolution, summary.of_depth, allowed),
     )  # fmt: skip
 
 
@@ -175,16 +185,18 @@ class Looked:
     std: tuple[float, ...]
 
 
-def _looked(listed: Listed, resolution: int) -> Looked:
-    """Inspects the pictures; the result is kept in the cache."""
-    digest = hashlib.sha256(f"1 {resolution}{state_of(listed.paths)}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+def _looked(listed: Listed, resolution: int, grey_range: float | None) -> Looked:
+    """Inspects the pictures, scaling some by the given range or by their own; the result is kept in the cache."""
+    state = state_of(listed.paths) + (f"\0grey{grey_range}" if grey_range else "")
+    digest = hashlib.sha256(f"1 {resolution}{state}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def make(file: IO[bytes]) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             summary = _summarised(pool, listed.paths)
             whole = sorted(set(range(len(listed.paths))) - {number for number, _ in summary.damaged})
             some = [listed.paths[number] for number in whole[:: max(1, len(whole) // STATISTICS_FROM)]]
-            mean, std = statistics(_decoded(pool, some, resolution, summary.of_depth)) if some else ((0.0,), (1.0,))
+            depth = depth_of(grey_range) or summary.of_depth
+            mean, std = statistics(_decoded(pool, some, resolution, depth)) if some else ((0.0,), (1.0,))
         file.write(json.dumps({"summary": summary.written(), "mean": mean, "std": std}).encode())
 
     try:

@@ -51,6 +51,16 @@ class Summary:
         """Range by which grey pictures with more than 8 bits are scaled; None when there are none."""
         return Depth(self.depth[0], bool(self.depth[1])) if self.depth else None
 
+    def scale_by(self, depth: Depth | None) -> None:
+        """Replaces the range of the grey pictures with more than 8 bits, if there are any; None leaves it as it is."""
+        if depth and self.depth:
+            self.depth = [depth.high, float(depth.floats)]
+
+    @property
+    def grey_range(self) -> float | None:
+        """Value of these grey pictures that becomes 255; None when there are none."""
+        return self.of_depth.most if self.of_depth else None
+
     def check(self, skip: float) -> None:
         """Raises DataError naming the damaged pictures when there are more than may be left out.
 
@@ -82,8 +92,8 @@ class Summary:
         ):
             if self.counts.get(name):
                 said.append(f"{self.counts[name]:,} {phrase}")
-        if self.of_depth:
-            said.append(f"grey of more than 8 bits: 0 to {self.of_depth.most:g} is read as 0 to 255")
+        if self.grey_range:
+            said.append(f"grey of more than 8 bits: 0 to {self.grey_range:g} is read as 0 to 255")
         if any("16 bits" in mode for mode in self.modes):
             said.append("of 16-bit colours only the upper 8 bits are read")
         if self.damaged:

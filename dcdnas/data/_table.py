@@ -43,7 +43,14 @@ class Table:
     pictures: Callable[[NDArray[Any]], Iterable[Picture]]
 
 
-def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: float = 0.0, train: Sequence[Table] = ()) -> Raw:
+def read_tables(
+    tables: Sequence[Table],
+    resolution: int,
+    classes: int,
+    skip: float = 0.0,
+    train: Sequence[Table] = (),
+    grey_range: float | None = None,
+) -> Raw:
     """Reads the first of the tables that has labels and decodes its pictures of the wanted classes.
 
     Args:
@@ -52,6 +59,7 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: fl
         classes: how many of the classes; 0 for all.
         skip: how many damaged pictures may be left out: a share below 1, else a number.
         train: the tables of the training part, when `tables` are those of the test part.
+        grey_range: value of grey pictures with more than 8 bits that becomes 255; None for that of the training part.
 
     Raises:
         DataError: when no table has labels, or there is no picture of the wanted classes.
@@ -64,10 +72,11 @@ def read_tables(tables: Sequence[Table], resolution: int, classes: int, skip: fl
 
     if train:
         wanted = wanted._replace(state=f"{state}\0train{_selected(train, classes).state}")
-    found = _decoded(wanted, resolution, skip, train_depth)
+    found = _decoded(wanted, resolution, skip, train_depth, grey_range)
     damaged = tuple(reason for _, reason in found.summary.damaged)
     labels = wanted.labels[found.rows]
-    return Raw(found.pixels, labels, wanted.classes, (*found.summary.notes(), *wanted.notes), damaged)
+    notes = (*found.summary.notes(), *wanted.notes)
+    return Raw(found.pixels, labels, wanted.classes, notes, damaged, found.summary.grey_range)
 
 
 def contents_of(tables: Sequence[Table]) -> Contents:
@@ -113,10 +122,12 @@ def _selected(tables: Sequence[Table], classes: int) -> Selected:
     return Selected(table, f"{table.state}\0{names if classes else ''}", rows, labels[rows], names, notes)
 
 
-def _decoded(wanted: Selected, resolution: int, skip: float, depth: Callable[[], Depth | None]) -> Decoded:
+def _decoded(
+    wanted: Selected, resolution: int, skip: float, depth: Callable[[], Depth | None], grey_range: float | None = None
+) -> Decoded:
     table, rows = wanted.table, wanted.rows
     side = resolution or min(LARGEST, _first_side(table.pictures(rows)))
-    return kept(wanted.state, len(rows), side, lambda: table.pictures(rows), skip, depth)
+    return kept(wanted.state, len(rows), side, lambda: table.pictures(rows), skip, depth, grey_range)
 
 
 def _first_side(pictures: Iterable[Picture]) -> int:

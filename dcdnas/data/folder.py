@@ -62,10 +62,10 @@ class Folder(Source):
             return None if as_train else self._decoded(train, state_of(train.paths), side).summary.of_depth
 
         state = state_of(files.paths) if as_train else f"{state_of(files.paths)}\0train{state_of(train.paths)}"
-        found = self._decoded(files, state, side, train_depth)
+        found = self._decoded(files, state, side, train_depth, self.grey_range)
         damaged = tuple(reason for _, reason in found.summary.damaged)
         notes = (*found.summary.notes(), *files.notes)
-        return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged)
+        return Raw(found.pixels, np.array(files.labels)[found.rows], names, notes, damaged, found.summary.grey_range)
 
     def listed(self, part: Part, classes: int = 0) -> Listed:
         """Lists the pictures of one part in the same order as `read`."""
@@ -79,11 +79,18 @@ class Folder(Source):
         """Counts the class folders; no picture is opened."""
         return Contents(CHANNELS, len(_classes(_folder(Path(self.argument).expanduser(), "train"))))
 
-    def _decoded(self, files: Files, state: str, side: int, depth: Callable[[], Depth | None] = lambda: None) -> Decoded:
+    def _decoded(
+        self,
+        files: Files,
+        state: str,
+        side: int,
+        depth: Callable[[], Depth | None] = lambda: None,
+        grey_range: float | None = None,
+    ) -> Decoded:
         def pictures() -> Iterator[Picture]:
             return ((shown(path), path) for path in files.paths)
 
-        return kept(state, len(files.paths), side, pictures, self.skip, depth)
+        return kept(state, len(files.paths), side, pictures, self.skip, depth, grey_range)
 
 
 def _folder(root: Path, part: Part) -> Path:

@@ -34,7 +34,7 @@ class Hf(Source):
         """Maps the decoded pictures of one part into memory; downloads and decodes them at the first call."""
         parts = self._parts()
         train = self._tables(parts, "train") if part == "test" else ()
-        return read_tables(self._tables(parts, part), resolution, classes, self.skip, train)
+        return read_tables(self._tables(parts, part), resolution, classes, self.skip, train, self.grey_range)
 
     def contents(self) -> Contents:
         """Reads only the labels; no picture is opened."""

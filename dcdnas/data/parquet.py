@@ -44,7 +44,7 @@ class Parquet(Source):
         """Maps the decoded pictures of one part into memory; decodes them at the first call."""
         files = self._files()
         train = self._tables(files, "train") if part == "test" else ()
-        return read_tables(self._tables(files, part), resolution, classes, self.skip, train)
+        return read_tables(self._tables(files, part), resolution, classes, self.skip, train, self.grey_range)
 
     def contents(self) -> Contents:
         """Reads only the labels; no picture is opened."""

@@ -64,9 +64,12 @@ def known_of(recipe: TrainingTask, given: Task | None = None) -> dict[str, Any] 
 
 
 def record_of(images: Split) -> dict[str, Any]:
-    """Builds the record of images: class names, normalisation (mean, std), shape, and the size of each part."""
+    """Builds the record of images: class names, normalisation (mean, std), shape, the size of each part, and the range of grey
+    pictures with more than 8 bits if there are any.
+    """
     part = images.train
+    grey = {"grey_range": part.grey_range} if part.grey_range else {}
     return {
         "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),
-        "train": len(part), "validation": len(images.validation),
+        "train": len(part), "validation": len(images.validation), **grey,
     }  # fmt: skip

@@ -45,12 +45,14 @@ class Model:
         provenance: origin of the network as plain data: run, trial, seed, recipe and results.
         normalisation: normalisation of the images that it was trained on; None if unknown.
         labels: names of the classes in the order of the outputs; empty if unknown.
+        grey_range: value that was read as 255 in grey pictures of more than 8 bits; None if there were none, or if unknown.
     """
 
     architecture: Architecture
     provenance: Mapping[str, Any] = field(default_factory=dict)
     normalisation: Normalisation | None = None
     labels: tuple[str, ...] = ()
+    grey_range: float | None = None
 
     def config(self) -> dict[str, Any]:
         """Returns the content of the config file."""
@@ -68,6 +70,7 @@ class Model:
             "architecture": a.network,
             "num_classes": a.classes,
             **({"label_names": list(self.labels)} if self.labels else {}),
+            **({"grey_range": self.grey_range} if self.grey_range else {}),
             "num_features": classifier.geometry.in_channels,
             "model_args": plain["settings"],
             "pretrained_cfg": pretrained,
@@ -82,12 +85,14 @@ class Model:
         }
 
     def metadata(self) -> dict[str, str]:
-        """Returns the metadata of files with weights: input size, normalisation and names of the classes, each as JSON."""
+        """Returns the metadata of files with weights: input size, normalisation, class names and grey range, each as JSON."""
         known: dict[str, Any] = {"input_size": list(self.architecture.input)}
         if self.normalisation:
             known |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
         if self.labels:
             known["label_names"] = list(self.labels)
+        if self.grey_range:
+            known["grey_range"] = self.grey_range
         return {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
 
 
@@ -97,7 +102,7 @@ def _without_folder(record: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_model(path: str | Path) -> Model:
-    """Reads a config file as a model, with its provenance and normalisation.
+    """Reads a config file as a model, with its provenance and normalisation, names of the classes and grey range.
 
     Raises:
         FileError: when the file is not a model config.
@@ -108,7 +113,8 @@ def read_model(path: str | Path) -> Model:
     provenance = inside.get("provenance") or {}
     if not isinstance(provenance, Mapping):
         raise FileError(f"{path}: provenance: {provenance!r:.60}. Allowed: a mapping from names.")
-    return Model(architecture, provenance, _normalisation(document, architecture.input[0]), _labels(document, architecture))
+    normalisation, labels = _normalisation(document, architecture.input[0]), _labels(document, architecture)
+    return Model(architecture, provenance, normalisation, labels, _grey_range(document))
 
 
 def _labels(document: Document, architecture: Architecture) -> tuple[str, ...]:
@@ -136,6 +142,22 @@ def _normalisation(document: Document, channels: int) -> Normalisation | None:
             where = document.where(("pretrained_cfg", name))
             raise FileError(f"{where}: {value!r:.60}. Allowed: a number for each of the {channels} channels, a std above 0.")
     return Normalisation(tuple(said["mean"]), tuple(said["std"]))
+
+
+def _grey_range(document: Document) -> float | None:
+    """Reads the range of grey values of the training images; None if the config has none."""
+    said = document.data.get("grey_range")
+    if said is None:
+        return None
+    if is_grey_range(said):
+        return float(said)
+    where = document.where(("grey_range",))
+    raise FileError(f"{where}: {said!r:.60}. Allowed: the grey value that is read as 255, above 0 and below 2**32, like 65535.")
+
+
+def is_grey_range(value: Any) -> bool:
+    """Whether a value from a file is one that can become 255 in grey pictures of more than 8 bits."""
+    return finite(value) and 0 < value < 2**32
 
 
 def finite(value: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dcdnas.core.extras import need
 from dcdnas.core.files import is_file, is_folder, utf8_path
 from dcdnas.errors import FileError, UsageError
-from dcdnas.export.config import Model, Normalisation, finite, read_model
+from dcdnas.export.config import Model, Normalisation, finite, is_grey_range, read_model
 from dcdnas.export.model import load_weights
 from dcdnas.export.names import CONFIGS, ONNX, WEIGHTS
 
@@ -40,6 +40,7 @@ class Opened:
         batch: fixed batch size; 0 for any.
         device: device that it runs on.
         pixels: whether it scores each pixel.
+        grey_range: value that becomes 255 in grey pictures of more than 8 bits; None if the file does not contain it.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Opened:
     batch: int = 0
     device: str = "cpu"
     pixels: bool = False
+    grey_range: float | None = None
 
     def logits(self, pixels: Tensor, normalisation: Normalisation | None = None) -> Tensor:
         """Computes the float64 outputs (N, classes) for uint8 images (N, C, H, W), N at least 1; (N, classes, H, W) if it
@@ -171,7 +173,7 @@ def _torch(model: Model, weights: Path) -> Opened:
 
     a = model.architecture
     said = model.labels, model.normalisation
-    return Opened(weights, "torch", run, a.input, a.classes, *said, device=device.type, pixels=bool(a.head))
+    return Opened(weights, "torch", run, a.input, a.classes, *said, 0, device.type, bool(a.head), model.grey_range)
 
 
 def _onnx(path: Path) -> Opened:
@@ -208,7 +210,8 @@ def _onnx(path: Path) -> Opened:
             raise _refused(path, "run", error) from None
 
     normalisation = Normalisation(tuple(said["mean"]), tuple(said["std"])) if "mean" in said and "std" in said else None
-    return Opened(path, "onnxruntime", run, shape, classes, labels, normalisation, fixed, pixels=not whole)
+    more = fixed, "cpu", not whole, said.get("grey_range")
+    return Opened(path, "onnxruntime", run, shape, classes, labels, normalisation, *more)
 
 
 def _refused(path: Path, what: str, error: Exception) -> FileError:
@@ -226,6 +229,7 @@ LEGAL: Mapping[str, Callable[[Any], bool]] = {
     "mean": _numbers,
     "std": lambda v: _numbers(v) and all(n > 0 for n in v),
     "label_names": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
+    "grey_range": is_grey_range,
 }
 """Names that are read from a file's metadata, with the checks of their values."""
 

@@ -140,6 +140,8 @@ def _data(model: Model) -> Iterator[str]:
         return
     mean, std = ["(" + ", ".join(f"{number:.4f}" for number in numbers) + ")" for numbers in (said.mean, said.std)]
     yield f"Input images are floats from 0 to 1; subtract the mean {mean}, then divide by the standard deviation {std}."
+    if model.grey_range:
+        yield f"Of grey pictures with more than 8 bits, 0 to {model.grey_range:g} becomes 0 to 1."
     if model.labels:
         more = f" and {len(model.labels) - MOST_NAMED:,} more" if len(model.labels) > MOST_NAMED else ""
         yield from ("", f"Classes, in the order of the outputs: {', '.join(map(_safe, model.labels[:MOST_NAMED]))}{more}.")

@@ -12,10 +12,13 @@ import pytest
 import torch
 from commands import Run, command_in, write_project
 from PIL import Image
+from safetensors import safe_open
 
-from dcdnas.cli._labelled import say_lacks
+from dcdnas.cli._labelled import Wanted, labelled, say_lacks
 from dcdnas.cli._output import Output
-from dcdnas.data import Images
+from dcdnas.core.architecture import Architecture
+from dcdnas.data import Images, load, load_test
+from dcdnas.export import Model, open_network, read_model, write_config
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +98,47 @@ def test_what_is_not_there_is_said(run: Run, trained: Path) -> None:
     assert "gone: no such file or folder" in run("predict", "gone", "pictures").err
     said = run("predict", NET, "gone.png")
     assert (said.code, "gone.png: no such file or folder" in said.err) == (7, True)
+
+
+def deep_set(root: Path, dark: int, bright: int) -> str:
+    """Eight pictures of 16 bits a part in two classes that differ in their brightness alone."""
+    for place in (f"{part}/{name}" for part in ("train", "test") for name in ("dark", "bright")):
+        (root / place).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.full((8, 8), (dark if "dark" in place else bright) - number, np.uint16)
+            Image.fromarray(pixels).save(root / place / f"{number}.png")
+    return f"folder:{root}"
+
+
+def test_pictures_of_more_than_8_bits_are_scaled_as_the_training_scaled_its_own(run: Run, project: Path) -> None:
+    settings = {"channels": (8,), "depth": 1, "strides": (1,), "stem_channels": 8, "stem": "small"}
+    write_config(Model(Architecture("resnet", settings, {}, (3, 8, 8), 2)), "net.yaml")
+    name = deep_set(project / "deep", 200, 60_000)
+    assert run("train", "net.yaml", "-d", name, "--epochs", "1", "-o", "out").code == 0
+    config = project / NET / "config.yaml"
+    assert read_model(config).grey_range == 65535
+    with safe_open(project / NET / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["grey_range"]) == 65535
+    seen = run("predict", NET, "deep/test", "--json")
+    answers = [row["predictions"][0] for row in seen.json["images"]]
+    test = load_test(load(name, 8))
+    logits = open_network(NET).outputs(test).softmax(1)
+    assert [a["probability"] for a in answers] == pytest.approx(logits.max(1).values.tolist(), abs=1e-6)
+    assert [a["class"] for a in answers] == [test.classes[number] for number in logits.argmax(1)]
+    other = deep_set(project / "other", 200, 1000)
+    judged = run("evaluate", NET, "-d", other)
+    assert [said.code for said in (seen, judged)] == [0, 0]
+    assert "does not record" not in seen.err + judged.err
+    config.write_text(config.read_text().replace("grey_range", "was"))
+    assert run("predict", NET, "deep/test").err.count("does not record the range of grey pictures") == 1
+    assert "scaled by their own range, 0 to 1023" in " ".join(run("evaluate", NET, "-d", other).err.split())
+
+
+def test_images_of_another_data_set_are_scaled_as_the_network_expects(tmp_path: Path) -> None:
+    name = deep_set(tmp_path / "deep", 200, 1000)
+    for grey_range, values in ((65535.0, {4, 1}), (None, {249, 50, 49})):
+        images = labelled(Output(), Wanted("net", (3, 8, 8), 2, (), False, grey_range), name, 0.0, test=True)
+        assert set(images.pixels.unique().tolist()) == values
 
 
 def test_classes_and_pictures_that_a_test_lacks_are_named(run: Run, trained: Path, tmp_path: Path) -> None:

@@ -82,3 +82,15 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     (read,) = read_pictures(find_pictures([tmp_path]), (3, 8, 8), 4)
     assert (len(read.pixels), len(read.damaged)) == (0, 1)
     assert "pipe.png: no readable picture (it is no file" in read.damaged[0]
+
+
+def test_deep_pictures_are_scaled_by_the_given_range_and_otherwise_each_by_its_own_and_counted(tmp_path: Path) -> None:
+    for name, value in (("a", 200), ("b", 40_000)):
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png", picture(tmp_path / "c.png", (9, 9, 9))]
+    for grey_range, values in ((65535.0, [1, 156, 9]), (None, [200, 156, 9])):
+        (part,) = read_pictures(paths, (3, 4, 4), 8, grey_range)
+        assert (part.pixels[:, 0, 0, 0].tolist(), part.deep) == (values, 2)
+    Image.fromarray(np.full((4, 4), -1, np.float32)).save(tmp_path / "a.tiff")
+    (part,) = read_pictures([tmp_path / "a.tiff"], (3, 4, 4), 8, 65535.0)
+    assert "grey values from -1" in part.damaged[0]

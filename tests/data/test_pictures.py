@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from thoroughness import examples
 
 from dcdnas.data import _picture, load, load_test
 from dcdnas.data._limits import Allowance
-from dcdnas.data._picture import FORMATS, SUFFIXES, Depth, decode, facts
+from dcdnas.data._picture import FORMATS, SUFFIXES, Depth, decode, depth_of, facts
 from dcdnas.errors import DataError, UsageError
 
 RAMP = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (32, 1))
@@ -64,6 +66,7 @@ def test_grey_of_any_depth_is_the_same_ramp(tmp_path: Path, top: float, dtype: A
     assert np.abs(images.pixels[0].numpy().astype(int) - RAMP).max() <= allowed
     assert len(np.unique(images.pixels[0, 0])) >= 31
     assert any("more than 8 bits" in note for note in images.notes)
+    assert depth_of(images.grey_range).most == images.grey_range  # type: ignore[union-attr]
 
 
 def test_one_range_scales_all_pictures_of_both_parts(tmp_path: Path) -> None:
@@ -73,6 +76,40 @@ def test_one_range_scales_all_pictures_of_both_parts(tmp_path: Path) -> None:
     images = load(name, 32)
     test = load_test(images)
     assert (images.pixels[0].max(), images.pixels[1].max(), test.pixels[0].max()) == (255, 62, 56)
+
+
+@pytest.mark.parametrize("decoded", [None, 0], ids=["decoded at once", "decoded on demand"])
+def test_a_given_range_scales_all_pictures_of_both_parts(tmp_path: Path, own_cache: Path, decoded: int | None) -> None:
+    name = write_set(tmp_path / "set", ramp(4095, np.uint16))
+    for number in range(2):
+        Image.new("L", (32, 32), 77).save(tmp_path / f"set/test/b/{number}.png")
+    own, wider = load(name, 32, decoded=decoded), load(name, 32, decoded=decoded, grey_range=65535.0)
+    assert (own.grey_range, wider.grey_range) == (4095, 65535)
+    for images, most in ((own, 255), (load_test(own), 255), (wider, 16), (load_test(wider), 16)):
+        assert images.batch(torch.tensor([0]))[0].max() == most
+        assert any(f"0 to {images.grey_range:g} is read as 0 to 255" in note for note in images.notes)
+    assert load_test(wider).batch(torch.tensor([2]))[0].unique().tolist() == [77]
+    assert wider.mean[0] == pytest.approx(own.mean[0] / 16, abs=0.01)
+    assert pickle.loads(pickle.dumps(wider)).grey_range == 65535
+    assert torch.equal(load(name, 32, decoded=decoded).batch(torch.arange(4))[0], own.batch(torch.arange(4))[0])
+
+
+def test_a_given_range_that_is_the_own_one_needs_no_further_file(tmp_path: Path, own_cache: Path) -> None:
+    name = write_set(tmp_path / "set", ramp(4095, np.uint16))
+    load_test(load(name, 8))
+    before = sorted(own_cache.iterdir())
+    load_test(load(name, 8, grey_range=4095.0))
+    assert sorted(own_cache.iterdir()) == before
+    load(name, 8, grey_range=65535.0)
+    assert len([path for path in own_cache.iterdir() if path.suffix == ".npy"]) == 3
+
+
+def test_the_range_reaches_a_test_part_whose_training_part_is_not_deep(tmp_path: Path) -> None:
+    name = write_set(tmp_path / "set", Image.new("L", (32, 32), 77))
+    ramp(4095, np.uint16).save(tmp_path / "set/test/a/0.png")
+    assert (load(name, 32).grey_range, load_test(load(name, 32)).grey_range) == (None, 4095)
+    test = load_test(load(name, 32, grey_range=65535.0))
+    assert (test.grey_range, int(test.pixels[0].max())) == (65535, 16)
 
 
 def test_white_is_zero_where_a_tiff_says_so(tmp_path: Path) -> None:

@@ -44,6 +44,20 @@ def test_weights_say_it_in_their_head(tmp_path: Path) -> None:
         assert decoded(file.metadata()) == SAID
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "config.json"])
+def test_a_range_of_grey_is_said_only_where_there_is_one(tmp_path: Path, name: str) -> None:
+    deep = replace(MODEL, grey_range=4095.0)
+    assert json.loads(deep.metadata()["grey_range"]) == 4095
+    assert "grey_range" not in MODEL.metadata()
+    assert "grey_range" not in MODEL.config()
+    export_model(deep, tmp_path, ["config"])
+    assert read_model(tmp_path / name).grey_range == 4095
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace("4095.0", "-3"))
+    with pytest.raises(FileError, match=r"-3\. Allowed: the grey value that is read as 255"):
+        read_model(tmp_path / name)
+
+
 def test_weights_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
@@ -107,6 +121,7 @@ IMAGES = {
     "shape": [1, 8, 8],
     "train": 8,
     "validation": 2,
+    "grey_range": 65535.0,
 }
 
 
@@ -120,6 +135,7 @@ def test_a_network_of_a_run_has_the_names_of_images_that_fit_it(tmp_path: Path, 
     model = model_of(run, run.trials[0])
     assert model.labels == (tuple(IMAGES["classes"]) if known else ())
     assert model.normalisation == (Normalisation((0.2,), (0.3,)) if known else None)
+    assert model.grey_range == (65535 if known else None)
 
 
 def test_a_run_that_does_not_say_its_images_exports_without_names(tmp_path: Path) -> None:

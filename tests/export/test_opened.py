@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ def test_an_onnx_model_alone_says_all_that_is_needed(tmp_path: Path, batch: Any)
     torch.testing.assert_close(opened.logits(pixels), expected(opened)[: len(pixels)], rtol=1e-5, atol=1e-4)
 
 
+def test_the_range_of_grey_is_that_of_the_file_and_need_not_be_there(tmp_path: Path) -> None:
+    save_weights(build_network(ARCHITECTURE), tmp_path / "model.safetensors")
+    for grey_range in (None, 4095.0):
+        more = {} if grey_range is None else {"grey_range": grey_range}
+        assert open_network(linear(tmp_path / "net.onnx", {**SAID, **more})).grey_range == grey_range
+        export_model(replace(MODEL, grey_range=grey_range), tmp_path, ["config"])
+        assert open_network(tmp_path).grey_range == grey_range
+
+
 def test_a_folder_with_weights_is_run_by_torch_and_one_without_by_its_onnx_model(tmp_path: Path) -> None:
     network = build_network(ARCHITECTURE).eval()
     weights = save_weights(network, tmp_path / "w.safetensors").path
@@ -130,6 +140,8 @@ def test_the_folder_of_one_training_is_that_of_its_seed_and_one_of_several_names
         ({"label_names": "no JSON"}, "label_names in its metadata is 'no JSON'"),
         ({"label_names": ["a", "b"]}, "it names 2 classes and has 3 outputs"),
         ({"input_size": [3, 9]}, "input_size in its metadata is"),
+        ({"grey_range": 0}, "grey_range in its metadata is '0'"),
+        ({"grey_range": "much"}, "grey_range in its metadata is"),
         ({"input_size": "[" * 100_000}, "input_size in its metadata is"),
     ],
 )
