@@ -35,6 +35,9 @@ SUFFIXES = frozenset(
 DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 """Pillow's modes of one channel with more than 8 bits."""
 
+TRANSPARENT = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+"""Pillow's modes with an alpha channel."""
+
 CHANNELS = 3
 """Channels of every decoded picture: red, green, blue."""
 
@@ -127,7 +130,7 @@ def facts(picture: Picture) -> Facts:
             opened = stack.enter_context(_opened(picture))
             width, height = opened.size
             mode, turned = opened.mode, _turned(opened)
-            alpha = "A" in mode or "a" in mode or "transparency" in opened.info
+            alpha = _transparent(opened)
             depth = None
             if mode in DEEP:
                 stack.enter_context(_ALLOWANCE.of(_bytes(opened)))
@@ -244,6 +247,11 @@ def _wide(opened: Image.Image) -> bool:
     return max(bits) > 8 or any("16" in str(tile[3]) for tile in tiles)
 
 
+def _transparent(opened: Image.Image) -> bool:
+    """Whether a picture may be transparent; the transparent value of grey with more than 8 bits is not used."""
+    return opened.mode in TRANSPARENT or (opened.mode not in DEEP and "transparency" in opened.info)
+
+
 def _turned(opened: Image.Image) -> bool:
     """Whether the EXIF tag rotates or mirrors a picture; in a PNG only if the tag precedes the pixels."""
     if opened.format == "PNG" and "exif" not in opened.info:
@@ -287,7 +295,7 @@ def _reduced(opened: Image.Image, resolution: int, crop: Crops | None) -> View:
 
 
 def _shallow(picture: Image.Image, view: View) -> Image.Image:
-    if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
+    if _transparent(picture):
         return _laid(view.of(picture.convert("RGBA")))
     return view.of(picture.convert("RGB"))
 

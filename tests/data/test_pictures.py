@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import struct
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,24 @@ def test_a_shape_that_only_its_alpha_has_can_be_seen(tmp_path: Path, colour: int
     assert found.max() - found.min() > 60
 
 
+def test_only_pictures_whose_transparency_is_used_are_said_to_have_it(tmp_path: Path) -> None:
+    lab = Image.merge("LAB", [Image.new("L", (8, 8), value) for value in (120, 128, 128)])
+    lab.save(tmp_path / "lab.tiff")
+    ramp(65535, np.uint16).save(tmp_path / "deep.png")
+    content = (tmp_path / "deep.png").read_bytes()
+    chunk = b"tRNS" + struct.pack(">H", 0)
+    cut = content.index(b"IDAT") - 4
+    content = content[:cut] + struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[cut:]
+    (tmp_path / "deep.png").write_bytes(content)
+    with Image.open(tmp_path / "deep.png") as opened:
+        assert "transparency" in opened.info
+    Image.new("L", (8, 8), 9).save(tmp_path / "grey.png", transparency=9)
+    found = {path.name: facts((path.name, path)).alpha for path in tmp_path.iterdir() if path.is_file()}
+    assert found == {"lab.tiff": False, "deep.png": False, "grey.png": True}
+    shown = decode(("lab.tiff", tmp_path / "lab.tiff"), 8)[:, 0, 0].tolist()
+    assert shown == list(lab.convert("RGB").getpixel((0, 0)))  # type: ignore[arg-type]
+
+
 def test_an_opaque_picture_and_one_that_is_all_transparent_keep_their_colours(tmp_path: Path) -> None:
     for alpha in (255, 0):
         picture = Image.fromarray(np.dstack([RAMP, RAMP, RAMP, np.full((32, 32), alpha, np.uint8)]))
@@ -201,9 +221,6 @@ def test_a_palette_and_one_colour_that_is_transparent_are_shown(tmp_path: Path) 
 
 
 def test_a_colour_picture_of_16_bits_is_read_by_its_upper_8_and_that_is_said(tmp_path: Path) -> None:
-    import struct
-    import zlib
-
     rows = b"".join(b"\0" + np.repeat(row.astype(">u2") * 257, 3).astype(">u2").tobytes() for row in RAMP)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
