@@ -45,12 +45,11 @@ def check(
 
     Example:  dcdnas data check folder:/data/imagenet --resolution 96
     """
-    from dcdnas.data import load, load_test
+    from dcdnas.data import load_both
     from dcdnas.engine.planning.settings import share
 
     since = time.monotonic()
-    train = load(name, resolution, 0, share(skip_damaged))
-    test = load_test(train)
+    train, test = load_both(name, resolution, share(skip_damaged))
     seconds = time.monotonic() - since
     out.document({"name": name, "seconds": seconds, "parts": {"train": _described(train), "test": _described(test)}})
     channels, height, width = train.shape

@@ -108,6 +108,30 @@ def load_test(train: Images) -> Images:
     return replace(read, pixels=pixels, labels=labels, rows=rows)
 
 
+def load_both(name: str, resolution: int = 0, skip_damaged: float = 0.0) -> tuple[Images, Images]:
+    """Loads the training part and the test part of a data set; when neither can be read, one message says what is wrong in both.
+
+    Args:
+        name: as for `load`.
+        resolution: as for `load`.
+        skip_damaged: as for `load`.
+
+    Raises:
+        UsageError: as for `load`.
+        DataError: when files of either part are missing or damaged.
+    """
+    try:
+        train = load(name, resolution, 0, skip_damaged)
+    except DataError as error:
+        try:
+            _read(open_source(name, skip_damaged), name, "test", resolution, 0)
+        except DataError as more:
+            if str(more) != str(error):
+                raise DataError(f"{error}\n{more}") from None
+        raise
+    return train, load_test(train)
+
+
 def open_source(name: str, skip_damaged: float = 0.0, grey_range: float | None = None) -> Source:
     """Creates the data source that a name refers to; nothing is read yet.
 

@@ -77,3 +77,18 @@ def test_a_check_says_what_was_read_left_out_and_damaged(run: Run, project: Path
     found = run("data", "check", "folder:set", "--resolution", "8", "--skip-damaged", "1", "--json").json
     assert len(found["parts"]["train"]["damaged"]) == 1
     assert found["parts"]["test"]["damaged"] == []
+
+
+def test_damaged_pictures_of_both_parts_are_named_at_once(run: Run, tmp_path: Path) -> None:
+    for file in ("train/a/0", "train/a/bad", "train/b/0", "test/a/0", "test/b/worse"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9)).save(tmp_path / f"{file}.png")
+    for file in ("train/a/bad", "test/b/worse"):
+        (tmp_path / f"{file}.png").write_bytes(b"damaged")
+    said = run("data", "check", f"folder:{tmp_path}", "--resolution", "8")
+    assert said.code == 7
+    for name in ("train/a/bad.png", "test/b/worse.png"):
+        assert said.err.count(f"{name}: no readable picture") == 1
+    Image.new("L", (9, 9)).save(tmp_path / "test/b/worse.png")
+    said = run("data", "check", f"folder:{tmp_path}", "--resolution", "8")
+    assert (said.code, said.err.count("no readable picture")) == (7, 1)
