@@ -1,12 +1,13 @@
 """Measures how clients of the dashboard affect a running search: the search's own processor time with and without them.
 
-    python benchmarks/watching.py [--rounds 12] [--clients 50] [--block 20] [--train]
+    python benchmarks/watching.py [--rounds 12] [--clients 50] [--block 20] [--train] [--counting]
 
 One search runs blocks of trainings. In every second block, `--clients` clients repeatedly request the list of runs, the run's
 page and its trials from the dashboard; the order within a round alternates. Search, dashboard and clients are separate processes.
 The trainings do nothing, so that the measured time consists only of work that the clients could slow down; with --train they are
-real trainings of one epoch. The output gives the median processor milliseconds per training, and the median and quartiles of the
-rounds' ratios.
+real trainings of one epoch. The processor time of a training also depends on other work of the machine, which shares its caches
+and memory. With --counting, a process that only counts takes the place of the clients, which shows how much that is. The output
+gives the median processor milliseconds per training, and the median and quartiles of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ def main() -> None:
         "--block", type=int, default=20, help="trainings per block; a round has one block with clients and one without"
     )
     parser.add_argument("--train", action="store_true", help="run real trainings of one epoch")
+    parser.add_argument("--counting", action="store_true", help="run a process that only counts, instead of the clients")
     parser.add_argument("--look", metavar="ADDRESS", help="run only the clients of this dashboard, controlled by standard input")
     given = parser.parse_args()
     if given.look:
-        Clients(given.look).obey(given.clients)
+        Clients(given.look, given.counting).obey(given.clients)
     else:
         print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
-        with tempfile.TemporaryDirectory() as folder, looking(Path(folder), given.clients) as clients:
+        with tempfile.TemporaryDirectory() as folder, looking(Path(folder), given) as clients:
             blocks = Blocks(clients, given.block)
             search_in(Path(folder) / NAME, given.block * (1 + 2 * given.rounds), given.train, blocks)
         blocks.show()
@@ -104,7 +106,7 @@ class Blocks:
 
 
 @contextmanager
-def looking(runs: Path, clients: int) -> Iterator[tuple[IO[str], IO[str]]]:
+def looking(runs: Path, given: argparse.Namespace) -> Iterator[tuple[IO[str], IO[str]]]:
     """Starts `dcdnas dashboard` on a folder and the process of idle clients; yields the clients' standard input and output."""
     command = [sys.executable, "-m", "dcdnas", "dashboard", "--runs", str(runs), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
@@ -112,7 +114,8 @@ def looking(runs: Path, clients: int) -> Iterator[tuple[IO[str], IO[str]]]:
         try:
             address = next(found.group() for line in server.stdout if (found := re.search(r"http://[\d.]+:\d+", line)))
             threading.Thread(target=server.stdout.read, daemon=True).start()
-            command = [sys.executable, __file__, "--look", address, "--clients", str(clients)]
+            command = [sys.executable, __file__, "--look", address, "--clients", str(given.clients)]
+            command += ["--counting"] if given.counting else []
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdin is not None
                 assert process.stdout is not None
@@ -123,10 +126,11 @@ def looking(runs: Path, clients: int) -> Iterator[tuple[IO[str], IO[str]]]:
 
 
 class Clients:
-    """Threads that request one page after the other while they are switched on."""
+    """Threads that request one page after the other, or only count, while they are switched on."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, counting: bool) -> None:
         self.port = urlsplit(address).port
+        self.act = self._count if counting else self._look
         self.pages = 0
 
     def obey(self, count: int) -> None:
@@ -135,7 +139,7 @@ class Clients:
         for command in sys.stdin:
             if command.strip() == "look":
                 over = threading.Event()
-                threads = [threading.Thread(target=self._look, args=(over,), daemon=True) for _ in range(count)]
+                threads = [threading.Thread(target=self.act, args=(over,), daemon=True) for _ in range(count)]
                 for thread in threads:
                     thread.start()
             else:
@@ -158,6 +162,11 @@ class Clients:
             if answer.status != 200:
                 raise RuntimeError(f"{page} was answered by {answer.status}")
             self.pages += 1
+
+    @staticmethod
+    def _count(over: threading.Event) -> None:
+        while not over.is_set():
+            sum(range(10_000))
 
 
 def search_in(run: Path, trials: int, train: bool, blocks: Blocks) -> None:
