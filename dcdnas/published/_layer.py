@@ -85,9 +85,6 @@ def inverse(name: str, share: float) -> float:
     return 1 / share
 
 
-MOST_NAMED = 40
-"""The most differences that a message lists."""
-
 OPTIONAL = ("num_batches_tracked", "temperature")
 """Last components of the names that a published state dict may lack."""
 
@@ -102,8 +99,8 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
         what: named in errors, with all arguments or settings, because most state dicts that do not fit were made with others.
 
     Raises:
-        FileError: listing published names without a counterpart, missing values, shapes that do not fit and values that cannot
-            be used, up to `MOST_NAMED` of them.
+        FileError: listing every published name without a counterpart, every missing value, every shape that does not fit and
+            every value that cannot be used.
     """
     target, found, problems = module.state_dict(), {}, []
     for name, value in state.items():
@@ -125,8 +122,7 @@ def load_renamed(module: nn.Module, state: State, rename: Callable[[str], str | 
     missing = [n for n in target if n not in found and n.rpartition(".")[2] not in OPTIONAL]
     problems += [f"{name} {tuple(target[name].shape)} is missing" for name in missing]
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems[:MOST_NAMED])
-        lines += f"\n  and {len(problems) - MOST_NAMED:,} more" if len(problems) > MOST_NAMED else ""
+        lines = "\n".join(f"  {problem}" for problem in problems)
         raise FileError(f"the state dict does not fit {what}:\n{lines}")
     doubles = all(v.dtype == torch.float64 for v in state.values() if v.is_floating_point())
     module.to(torch.float64 if doubles else torch.float32).load_state_dict({**target, **found})
