@@ -54,10 +54,10 @@ def reading_margin(share: float, images: int) -> float:
     """The smallest distinguishable difference of two single readings of about `share`: 1.96 sqrt(2 p (1 - p) / n).
 
     Args:
-        share: p, e.g. the share of images that are classified correctly.
+        share: p, e.g. the share of images that are classified correctly; none or all of them count as in `reading_deviation`.
         images: n, the number of images of each reading.
     """
-    return NORMAL * math.sqrt(2 * share * (1 - share) / images) if images else math.inf
+    return NORMAL * math.sqrt(2) * reading_deviation(share, images) if images else math.inf
 
 
 def between_readings(first: float, second: float, images: int) -> Difference:
@@ -66,8 +66,14 @@ def between_readings(first: float, second: float, images: int) -> Difference:
 
 
 def reading_deviation(share: float, images: int) -> float:
-    """The standard error of one reading of a share, due to the sampling of its images."""
-    return math.sqrt(share * (1 - share) / images)
+    """The standard error of one reading of a share, due to the sampling of its images: sqrt(p (1 - p) / n).
+
+    None or all of the images are no proof of a share of 0 or 1, so p is at least 1 / (n + 2) and at most (n + 1) / (n + 2).
+    These are the shares with one further success and one further failure (Agresti and Caffo, The American Statistician 2000).
+    """
+    least = 1 / (images + 2)
+    estimate = min(max(share, least), 1 - least)
+    return math.sqrt(estimate * (1 - estimate) / images)
 
 
 def like_guessing(share: float, chance: float, images: int) -> bool:
@@ -75,10 +81,10 @@ def like_guessing(share: float, chance: float, images: int) -> bool:
 
     Args:
         share: that a network reached.
-        chance: share of correct guesses, e.g. 1 / classes.
+        chance: share of correct guesses, e.g. 1 / classes, which is known and not estimated from the images.
         images: number of images behind the reading.
     """
-    return share <= chance + NORMAL * reading_deviation(chance, images)
+    return share <= chance + NORMAL * math.sqrt(chance * (1 - chance) / images)
 
 
 def between_pairs(differences: Sequence[float]) -> Difference:

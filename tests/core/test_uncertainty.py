@@ -8,7 +8,14 @@ import statistics
 
 import pytest
 
-from dcdnas.core.uncertainty import between_pairs, between_readings, like_guessing, reading_margin, student
+from dcdnas.core.uncertainty import (
+    between_pairs,
+    between_readings,
+    like_guessing,
+    reading_deviation,
+    reading_margin,
+    student,
+)
 
 
 def test_sixty_four_images_tell_seventeen_points_apart_and_no_less() -> None:
@@ -57,3 +64,25 @@ def test_two_equal_networks_are_told_apart_in_about_one_comparison_of_twenty() -
     assert 0.02 < wrong < 0.09
     pairs = [[rng.gauss(0, 1) for _ in range(3)] for _ in range(600)]
     assert 0.02 < statistics.fmean(between_pairs(d).distinguishable for d in pairs) < 0.09
+
+
+def test_no_or_every_image_right_leaves_a_margin() -> None:
+    for share in (0.0, 1.0):
+        assert reading_margin(share, 12) == pytest.approx(0.2061, abs=1e-4)  # p counts as 1 / 14 or 13 / 14
+    assert reading_margin(1.0, 2000) == pytest.approx(0.0014, abs=1e-4)
+    assert not between_readings(1.0, 1.0, 12).distinguishable
+    assert not between_readings(1.0, 0.92, 12).distinguishable
+    assert between_readings(1.0, 0.0, 12).distinguishable
+    assert reading_deviation(1.0, 12) == pytest.approx(math.sqrt(13 / 14 / 14 / 12))
+
+
+def test_a_reading_with_one_image_wrong_has_the_margin_of_its_own_share() -> None:
+    for images in (3, 12, 64, 2000):
+        share = 1 - 1 / images
+        assert reading_margin(share, images) == pytest.approx(1.96 * math.sqrt(2 * share * (1 - share) / images))
+        assert reading_margin(1.0, images) < reading_margin(share, images)
+
+
+def test_guessing_at_a_chance_of_nothing_reaches_nothing() -> None:
+    assert like_guessing(0.0, 0.0, 12)
+    assert not like_guessing(0.01, 0.0, 12)

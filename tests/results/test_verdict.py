@@ -10,6 +10,7 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.core.geometry import Cost
+from dcdnas.core.trial import Score
 from dcdnas.core.uncertainty import reading_margin
 from dcdnas.results import Run, load_run
 from dcdnas.results.verdict import Verdict, area_value, comparison, guessing, resolution
@@ -128,3 +129,12 @@ def test_nothing_is_said_of_guessing_where_every_network_learned_or_no_images_ar
     assert guessing(Verdict(written(tmp_path / "learned"))) == ""
     unknown = load_run(write_run(tmp_path / "unknown", [trial(0, 0.1, 90.0)], images=None))
     assert Verdict(unknown).guessing == []
+
+
+def test_every_image_right_leaves_a_margin_in_words(tmp_path: Path) -> None:
+    perfect = [replace(t, score=Score({"accuracy": 1.0}, 3, 2.0)) for t in LADDER]
+    run = load_run(write_run(tmp_path / "r", perfect, images=12))
+    found = comparison(run, run.trials[2], run.trials[0])
+    assert found is not None
+    assert found.said == "+0.0 points by one training each (± 20.6 from 12 images, seeds add more), not distinguishable"
+    assert resolution(Verdict(run)).endswith("differences up to 20.6 points may be chance (95 %).")
