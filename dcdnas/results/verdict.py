@@ -126,10 +126,13 @@ class Verdict:
 
     @cached_property
     def guessing(self) -> list[Trial]:
-        """The finished trials whose reading is not distinguishable from guessing; empty where the objective counts no images."""
+        """The finished trials that are not distinguishable from guessing; empty where the objective counts no images.
+
+        A confirmed network is judged by the mean over its fresh seeds, any other by its one reading.
+        """
         run, images = self.run, self.run.counted_images
         finished = [t for t in run.trials if t.state == "finished"] if images else []
-        return [t for t in finished if like_guessing(run.reading(t) or 0.0, run.objective.worst, images or 0)]
+        return [t for t in finished if like_guessing(run.value(t) or 0.0, run.objective.worst, images or 0)]
 
     @cached_property
     def rungs(self) -> list[Trial]:

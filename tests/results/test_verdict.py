@@ -138,3 +138,11 @@ def test_every_image_right_leaves_a_margin_in_words(tmp_path: Path) -> None:
     assert found is not None
     assert found.said == "+0.0 points by one training each (± 20.6 from 12 images, seeds add more), not distinguishable"
     assert resolution(Verdict(run)).endswith("differences up to 20.6 points may be chance (95 %).")
+
+
+def test_a_network_whose_fresh_seeds_learned_is_not_counted_among_those_that_guess(tmp_path: Path) -> None:
+    trials = [trial(0, 0.09, 90.0), trial(1, 0.09, 10.0, origin="ladder"), trial(2, 0.60, 95.0)]
+    again = [(0, 1, 0.70), (0, 2, 0.72), (2, 1, 0.09), (2, 2, 0.10)]
+    verdict = Verdict(load_run(write_run(tmp_path / "r", trials, again, images=1000)))
+    assert [t.number for t in verdict.guessing] == [1, 2], "a confirmed network is judged by its mean"
+    assert guessing(verdict).startswith("2 of 3 trained networks cannot be distinguished")
