@@ -124,7 +124,18 @@ def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Tr
     Each value comes from one training, so the result is not confirmed.
     """
     found = candidates(trials, budgets)
-    return max(found, key=lambda t: (goals.gain(t), *(-v for v in t.cost.values.values()), -t.number), default=None)
+    return min(found, key=lambda t: preference(goals.gain(t), t), default=None)
+
+
+def preference(gain: float, trial: Trial) -> tuple[float, ...]:
+    """Sort key of trials, the best first; of equally good ones the cheaper comes first, and of those the one asked first.
+
+    Args:
+        gain: the trial's primary objective, larger is better, from one training or as a mean; equal to 12 digits is equal,
+            because the means of different values may differ by rounding alone.
+        trial: the trial, whose costs are compared one after another in the order in which it was priced.
+    """
+    return (-float(f"{gain:.12g}"), *trial.cost.values.values(), trial.number)
 
 
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:

@@ -367,7 +367,7 @@ class Run:
 
     @cached_property
     def confirmed(self) -> list[Confirmed]:
-        """The networks trained again on fresh seeds, the best mean first."""
+        """The networks trained again on fresh seeds, the best mean first, and the cheaper of equal ones."""
         ended: dict[int, list[Confirmation]] = {}
         for c in (c for c in self.confirmations if c.number in self.by_number):
             ended.setdefault(c.number, []).append(c)
@@ -379,7 +379,7 @@ class Run:
             )
             for number, rows in ended.items()
         ]
-        return sorted((c for c in found if c.values), key=lambda c: (-self.objective.gain(c.mean), c.trial.number))
+        return sorted((c for c in found if c.values), key=lambda c: pareto.preference(self.objective.gain(c.mean), c.trial))
 
     @property
     def unconfirmed(self) -> int:

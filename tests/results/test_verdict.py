@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,3 +147,16 @@ def test_a_network_whose_fresh_seeds_learned_is_not_counted_among_those_that_gue
     verdict = Verdict(load_run(write_run(tmp_path / "r", trials, again, images=1000)))
     assert [t.number for t in verdict.guessing] == [1, 2], "a confirmed network is judged by its mean"
     assert guessing(verdict).startswith("2 of 3 trained networks cannot be distinguished")
+
+
+def test_of_equal_confirmed_means_the_cheaper_network_is_best_like_of_equal_readings(tmp_path: Path) -> None:
+    again = [(0, 1, 11 / 12), (0, 2, 10 / 12), (0, 3, 6 / 12), (3, 1, 10 / 12), (3, 2, 6 / 12), (3, 3, 11 / 12)]
+    assert best_of(written(tmp_path / "equal", *again)) == 3
+    rounded = [(0, 1, 0.1), (0, 2, 0.2), (0, 3, 0.3), (3, 1, 0.2), (3, 2, 0.2), (3, 3, 0.2)]
+    assert statistics.fmean((0.1, 0.2, 0.3)) != statistics.fmean((0.2, 0.2, 0.2)), "the two differ by rounding alone"
+    assert best_of(written(tmp_path / "rounded", *rounded)) == 3
+    assert best_of(written(tmp_path / "better", *again[:5], (3, 3, 10 / 12))) == 0
+
+
+def best_of(run: Run) -> int | None:
+    return run.best and run.best.number
