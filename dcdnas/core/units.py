@@ -359,6 +359,12 @@ def said_mix(used: Mapping[str, int], activations: Sequence[str] = ()) -> str:
     return f"{said}, with {' and '.join(activations)}" if activations else said
 
 
+def no_result(trial: Trial) -> str:
+    """Says that a trial has no result, and why: ``refused and never trained: 9 MFLOPs is outside flops <= 2 MFLOPs``."""
+    state = "refused and never trained" if trial.state == "refused" else f"{trial.state} without a result"
+    return f"{state}: {trial.reason}" if trial.reason else state
+
+
 def ending(trial: Trial, objective: Objective) -> str:
     """Describes the outcome of a trial: the objective's value, or the reason for its absence."""
     reached = objective.named(objective.of(trial.score))

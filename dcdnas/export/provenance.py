@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.trial import Trial
+from dcdnas.core.units import no_result
 from dcdnas.export.config import Model, Normalisation
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ def model_of(run: Run, trial: Trial) -> Model:
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    """Returns run, trial, seed, recipe and results of a trial as plain data."""
+    """Returns run, trial, seed, recipe and results of a trial, or why it has no result, as plain data."""
     found: dict[str, Any] = {"run": run.name, "trial": trial.number, "origin": trial.origin, "seed": trial.seed}
     if trial.score:
         found |= {f"validation_{o.name}": round(trial.score.values[o.name], 6) for o in run.goals.objectives}
         found["validation_images"] = run.validation_images
         found["epochs"] = trial.score.epochs
+    else:
+        found["result"] = no_result(trial)
     confirmed = run.confirmed_as(trial)
     if confirmed:
         spread = confirmed.spread

@@ -18,7 +18,7 @@ from dcdnas.core.ladder import Area, Point, area_with_interval
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.uncertainty import Difference, between_readings, like_guessing, reading_deviation, reading_margin
-from dcdnas.core.units import counted, notation
+from dcdnas.core.units import counted, no_result, notation
 from dcdnas.results.run import Confirmed, Run
 
 RUNGS = ("static", "ladder")
@@ -208,9 +208,11 @@ def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
 
 
 def evidence(run: Run, trial: Trial) -> str:
-    """Describes the evidence for a trial's value: ``mean of 3 fresh seeds``, or one training that is not confirmed."""
+    """Describes the evidence for a trial's value: ``mean of 3 fresh seeds``, one training, or why there is no value."""
     confirmed = run.confirmed_as(trial)
-    return _seeds(confirmed) if confirmed else "one training, not confirmed"
+    if confirmed:
+        return _seeds(confirmed)
+    return "one training, not confirmed" if run.reading(trial) is not None else no_result(trial)
 
 
 def mean_said(run: Run, c: Confirmed) -> str:
@@ -224,9 +226,11 @@ def _seeds(c: Confirmed) -> str:
 
 
 def value_said(run: Run, trial: Trial) -> str:
-    """The best estimate of a trial's primary objective in words, with the evidence for it."""
-    confirmed = run.confirmed_as(trial)
-    return mean_said(run, confirmed) if confirmed else f"{run.objective.named(run.reading(trial))} in one training, not confirmed"
+    """The best estimate of a trial's primary objective in words, with the evidence for it; without a value, the reason."""
+    confirmed, reading = run.confirmed_as(trial), run.reading(trial)
+    if confirmed:
+        return mean_said(run, confirmed)
+    return f"{run.objective.named(reading)} in one training, not confirmed" if reading is not None else no_result(trial)
 
 
 def area_value(verdict: Verdict) -> str:

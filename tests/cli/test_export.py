@@ -13,6 +13,7 @@ import torch
 from commands import Run
 from safetensors.torch import save_file
 from torch.export import ExportedProgram
+from written_runs import trial, write_run
 
 import dcdnas
 from dcdnas.cost import measure
@@ -243,3 +244,15 @@ def test_the_config_of_a_run_has_the_names_of_its_classes_and_its_normalisation(
     assert model.labels == tuple(images["classes"])
     assert len(model.labels) == 10
     assert model.normalisation == Normalisation(tuple(images["mean"]), tuple(images["std"]))
+
+
+def test_a_trial_that_was_refused_says_that_it_was_never_trained_and_why(run: Run, project: Path) -> None:
+    reason = "500 FLOPs is outside flops <= 100 FLOPs"
+    write_run(project / "runs" / "small", [trial(0, 0.7, 90.0), trial(1, None, 500.0, "refused", reason=reason)])
+    said = run("export", "small", "--trial", "1", "--to", "config", "-o", "out")
+    assert said.code == 0, said.err
+    assert "Trial 1 of small: refused and never trained: 500 FLOPs is outside flops <= 100 FLOPs; " in " ".join(said.out.split())
+    assert "one training" not in said.out
+    assert "| result | refused and never trained: 500 FLOPs is outside" in (project / "out" / "README.md").read_text()
+    (plain,) = run("export", "small", "--trial", "1", "--to", "config", "-o", "out", "--json").json
+    assert (plain["accuracy"], plain["accuracy_from"]) == (None, f"refused and never trained: {reason}")

@@ -13,8 +13,9 @@ from written_runs import trial, write_run
 from dcdnas.core.geometry import Cost
 from dcdnas.core.trial import Score
 from dcdnas.core.uncertainty import reading_margin
+from dcdnas.export import provenance
 from dcdnas.results import Run, load_run
-from dcdnas.results.verdict import Verdict, area_value, comparison, guessing, resolution
+from dcdnas.results.verdict import Verdict, area_value, comparison, evidence, guessing, resolution, value_said
 
 LADDER = [
     trial(0, 0.70, 90.0),
@@ -160,3 +161,19 @@ def test_of_equal_confirmed_means_the_cheaper_network_is_best_like_of_equal_read
 
 def best_of(run: Run) -> int | None:
     return run.best and run.best.number
+
+
+def test_what_has_no_result_says_why_instead_of_one_training(tmp_path: Path) -> None:
+    trials = [
+        *LADDER,
+        trial(4, None, 500.0, "refused", reason="500 FLOPs is outside flops <= 100 FLOPs"),
+        trial(5, None, 50.0, "failed", reason="out of memory"),
+        trial(6, None, 50.0, "interrupted"),
+    ]
+    run = load_run(write_run(tmp_path / "r", trials, images=1000))
+    refused = "refused and never trained: 500 FLOPs is outside flops <= 100 FLOPs"
+    assert value_said(run, run.trials[4]) == evidence(run, run.trials[4]) == refused
+    assert evidence(run, run.trials[5]) == "failed without a result: out of memory"
+    assert evidence(run, run.trials[6]) == "interrupted without a result"
+    assert provenance(run, run.trials[4])["result"] == refused
+    assert "result" not in provenance(run, run.trials[0])
