@@ -70,6 +70,7 @@ class Search:
             lock = held.enter_context(FolderLock(self.folder))
             store = held.enter_context(closing(Store(self.folder, "w")))
             store.claim(lock.token)
+            before, _ = store.ending()
             store.set_ending(None)
             clear_request(self.folder)
             # died=False, because a network is not to blame when the user's loop that trains it dies
@@ -78,7 +79,8 @@ class Search:
         self._open = True
         self._asked: dict[str, Job] = {}
         self._again: deque[Job] = deque()
-        for _ in range(self._loop.interrupted):
+        # a search that ended because its space was exhausted is asked once, so that `ending` is known from the start
+        for _ in range(self._loop.interrupted or int(before is Ending.EXHAUSTED)):
             job = self._handed_out()
             if job is not None:
                 self._again.append(job)
@@ -154,7 +156,10 @@ class Search:
     @property
     def ending(self) -> Ending | None:
         """How the search has ended; None while there are networks left to ask for or results left to tell."""
-        return None if self._asked else self._loop.ending
+        if self._asked:
+            return None
+        # the loop itself knows that it is complete only after it was asked for another network
+        return self._loop.ending or (Ending.COMPLETED if self.told >= self.config.trials else None)
 
     def close(self) -> None:
         """Releases the run, so that this or another process can continue it later; a second call does nothing."""
@@ -164,7 +169,7 @@ class Search:
         with self._held:
             if self.ending is None:
                 self._loop.interrupt()
-            ending = self._loop.ending or Ending.INTERRUPTED
+            ending = self.ending or self._loop.ending or Ending.INTERRUPTED
             self._loop.store.set_ending(ending, self._loop.reason or ending.sentence)
 
     def __enter__(self) -> Self:

@@ -81,6 +81,16 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     assert load_run("mine").asked == 3, "what is refused changes nothing"
 
 
+def test_a_run_of_which_all_was_told_is_over_from_the_first_answer(talk: Talk) -> None:
+    words = (*BEGIN[:-1], "1")
+    first = asked(talk(*words, lines='{"request": "ask"}\n'))
+    tell = json.dumps({"request": "tell", "network": first["network"], "values": {"auc": 0.7}})
+    ended = talk("--name", "mine", lines=tell + '\n{"request": "status"}\n')
+    assert [line["over"] for line in ended.lines if "over" in line] == [False, True, True]
+    again = talk("--name", "mine", lines='{"request": "status"}\n{"request": "ask"}\n')
+    assert [line["over"] for line in again.lines] == [True] * 4
+
+
 def test_stop_says_what_goes_on_with_it(project: object, run: Run) -> None:
     with Search("tiny.yaml", "0.3MFLOPs", name="mine", trials=3, sampler="random"):
         assert "Continue with: dcdnas ask-tell --name mine" in run("stop", "mine").out

@@ -244,3 +244,30 @@ def test_a_run_of_another_kind_and_another_search_are_refused(make: Make) -> Non
     file.write_text(file.read_text(encoding="utf-8").replace("task:ask-tell", "task:radius"), encoding="utf-8")
     with pytest.raises(RunError, match="Continue with `dcdnas resume mine`"):
         Search(name="mine")
+
+
+def test_a_search_is_over_as_soon_as_its_last_result_is_told_and_when_it_is_opened_again(make: Make) -> None:
+    with make(trials=3) as search:
+        told(search, 2)
+        network = search.ask()
+        assert network is not None
+        assert search.ending is None
+        search.tell(network, toy(search, network))
+        assert search.ending is Ending.COMPLETED, "nobody has to ask first"
+    assert load_run("mine").ending is Ending.COMPLETED
+    with Search(name="mine") as again:
+        assert again.ending is Ending.COMPLETED
+        assert again.ask() is None
+    with Search(name="mine", trials=4) as more:
+        assert more.ending is None
+        assert more.ask() is not None
+
+
+def test_an_exhausted_search_is_over_when_it_is_opened_again(make: Make) -> None:
+    with make(budget="230kFLOPs", trials=1000) as search:
+        few = len(told(search, 1000))
+        assert search.ending is Ending.EXHAUSTED
+    with Search(name="mine") as again:
+        assert again.ending is Ending.EXHAUSTED
+        assert (again.told, again.outstanding, again.ask()) == (few, (), None)
+    assert load_run("mine").ending is Ending.EXHAUSTED
