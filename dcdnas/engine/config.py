@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ WORDS = {
 }
 """Human-readable names of the keys that depend on the images, for messages about the differences of two searches."""
 
+
+MOST_STARTS = 10
+"""The most networks before the sampler takes over, where the user gives no number."""
 
 NAMED = ("sampler", "seed", "starts", "chances", "early_stopping", "confirm", "confirm_top", "keep_weights")
 """Fields of `SearchConfig` that are written to the file unchanged."""
@@ -167,17 +170,54 @@ class SearchConfig:
     def differences(self, other: SearchConfig) -> list[str]:
         """Lists the differences that make two searches distinct, one line each: ``epochs: 3 there, 9 here``.
 
-        The number of trials, the weights that are kept and the paths of files are not compared.
+        The number of trials, the weights that are kept and the paths of files are not compared. Settings that follow from other
+        differing ones are left out, and a number of starts that follows from the number of trials says so.
         """
-        return differences(self._compared(), other._compared())
+        there, here = self._compared(), other._compared()
+        distinct = {k for k in {**there, **here} if there.get(k) != here.get(k)}
+        kept = distinct - _following(distinct, self, other)
+        lines = differences(*({_word(k): _in_words(k, v) for k, v in one.items() if k in kept} for one in (there, here)))
+        if "starts" in kept and all(c.starts == usual_starts(c.trials) for c in (self, other)):
+            follows = f" (it follows from the number of trainings: {self.trials} there, {other.trials} here)"
+            lines = [line + follows if line.startswith("starts: ") else line for line in lines]
+        return lines
 
     def _compared(self) -> dict[str, Any]:
         """The flattened keys that are equal in equal searches."""
         plain = {k: v for k, v in self.to_dict().items() if k not in ("trials", "rules", "keep_weights")}
         compared = flat({**plain, "budgets": [str(b) for b in self.budgets]})
-        return {
-            WORDS.get(k, k): v for k, v in compared.items() if not (k.startswith(("plugins.", "table.")) and k.endswith(".path"))
-        }
+        return {k: v for k, v in compared.items() if not (k.startswith(("plugins.", "table.")) and k.endswith(".path"))}
+
+
+def usual_starts(trials: int) -> int:
+    """Number of networks before the sampler takes over, where the user gives none: 10, and at most a third of the trainings."""
+    return min(MOST_STARTS, trials // 3)
+
+
+def _following(distinct: Collection[str], *configs: SearchConfig) -> set[str]:
+    """The keys among differing ones that follow from others among them, so that naming those is enough."""
+    found = set()
+    if {"task.epochs", "early_stopping"} & set(distinct):
+        found.add("task.scan")
+    if {"space.input", "space.resolution"} & set(distinct):
+        found.add("task.deployed_side")
+    if {"task.data", "space.input"} & set(distinct) and all(_as_the_input(c) for c in configs):
+        found.add("task.resolution")
+    return found
+
+
+def _as_the_input(config: SearchConfig) -> bool:
+    """Whether the images have their own size or that of the networks' input, as where the user gives no resolution."""
+    return config.task.resolution in (0, *list(config.space.get("input", ()))[1:2])
+
+
+def _word(key: str) -> str:
+    return WORDS.get(key, key)
+
+
+def _in_words(key: str, value: Any) -> Any:
+    """The value of a key for a message; a resolution of 0 is described, which means that the images keep their own."""
+    return "the images' own" if key == "task.resolution" and value == 0 else value
 
 
 def _dumped(key: str, value: Any) -> str:

@@ -233,3 +233,17 @@ def test_a_disk_that_fails_leaves_the_old_configuration(
 def test_many_differences_are_counted_instead_of_cut() -> None:
     assert listed(["a", "b", "c"], 2) == ["a", "b", "and 1 more"]
     assert listed(["a", "b"], 2) == ["a", "b"]
+
+
+def test_what_follows_from_a_listed_difference_is_left_out_or_says_what_it_follows_from() -> None:
+    six, one = replace(config(), trials=6, starts=2), replace(config(), trials=1, starts=0)
+    assert six.differences(one) == ["starts: 2 there, 0 here (it follows from the number of trainings: 6 there, 1 here)"]
+    assert six.differences(replace(one, starts=5)) == ["starts: 2 there, 5 here"]
+    side = config().space["input"][1]
+    read, own = (replace(config(), task=TrainingTask(data=d, resolution=r)) for d, r in (("folder:a", side), ("npz:b", 0)))
+    assert read.differences(own) == ["images: folder:a there, npz:b here"]
+    small = replace(config(), task=TrainingTask(data="npz:b", resolution=side - 1))
+    assert read.differences(small) == ["images: folder:a there, npz:b here", f"resolution: {side} there, {side - 1} here"]
+    assert small.differences(own) == [f"resolution: {side - 1} there, the images' own here"]
+    long, short = (replace(config(), task=TrainingTask(epochs=e, scan=s), early_stopping=s > 0) for e, s in ((9, 1), (9, 0)))
+    assert long.differences(short) == ["early stopping: yes there, no here"]

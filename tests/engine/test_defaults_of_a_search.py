@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dcdnas.engine.planning import make_plan
+from dcdnas.engine.planning.plan import number_of_starts
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.planning.task import number_of_starts
 
 
 @pytest.mark.parametrize(("trials", "starts"), [(2, 0), (3, 1), (24, 8), (30, 10), (300, 10)])

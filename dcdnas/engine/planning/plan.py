@@ -11,7 +11,7 @@ from dcdnas.core.budget import parse_budgets
 from dcdnas.cost import notations
 from dcdnas.cost.latency.choosing import Told, quietly
 from dcdnas.engine import latency
-from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.config import SearchConfig, usual_starts
 from dcdnas.engine.planning.goals import chosen_goals, known_objectives, own_task
 from dcdnas.engine.planning.machine import chosen_execution, machine_in_words
 from dcdnas.engine.planning.sampler import note_on, with_sampler
@@ -24,7 +24,6 @@ from dcdnas.engine.planning.task import (
     notes_on_classes,
     notes_on_images,
     number_of_confirmations,
-    number_of_starts,
     scaled,
 )
 from dcdnas.space.pricing.cost import check_budgets, draws_within
@@ -110,3 +109,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     notes += [earlier.note] if earlier else []
     notes += [*notes_on_images(config.task), *notes_on_classes(space, config.task, chosen.images)]
     return Plan(folder, config, execution, space, table, tuple(notes))
+
+
+def number_of_starts(settings: SearchSettings) -> int:
+    """Number of networks before the sampler takes over: the setting, or else 10 and at most a third of the trainings."""
+    return usual_starts(settings.trials) if settings.starts is None else settings.starts

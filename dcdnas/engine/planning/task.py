@@ -28,9 +28,6 @@ RECIPE = (
 """Settings that override the proxy training of the space."""
 
 
-MOST_STARTS = 10
-
-
 def chosen_training(
     settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget], own: OwnTask | None
 ) -> tuple[TrainingTask, Mapping[str, Any]]:
@@ -108,11 +105,6 @@ def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Object
         check_objectives(task, [o.name for o in goals.objectives])
     known = of_classes(space.classes) if task.table else open_task(task).objectives
     return tuple(o for chosen in goals.objectives for o in known if o.name == chosen.name)
-
-
-def number_of_starts(settings: SearchSettings) -> int:
-    """Number of networks before the sampler takes over: the setting, or else 10 and at most a third of the trainings."""
-    return min(MOST_STARTS, settings.trials // 3) if settings.starts is None else settings.starts
 
 
 def number_of_confirmations(settings: SearchSettings, task: TrainingTask) -> int:
