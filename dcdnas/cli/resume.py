@@ -55,7 +55,7 @@ def resume(
 
     folder = find_run(run)
     before = load_run(folder)
-    elsewhere = only_where_begun(before.own_task)
+    elsewhere = only_where_begun(before.own_task, before.name)
     if elsewhere:
         raise RunError(f"{before.name}: {elsewhere}")
     if retry_failed:

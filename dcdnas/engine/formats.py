@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from dcdnas.engine.folders import called
 from dcdnas.errors import RunError
+from dcdnas.tasks import ASK_TELL, only_where_begun
 
 FORMAT = 2
 """Format of ``search.yaml`` and ``run.db`` that this version writes, see docs/decisions/run-format-2.md."""
@@ -45,6 +47,18 @@ def only_read(folder: Path) -> str:
     )
 
 
-def command_to_go_on(folder: Path, format: int) -> str:
-    """The command that continues from a run: resume it, or start a new search from its front."""
+def command_to_go_on(folder: Path, format: int, own: str = "") -> str:
+    """The command that continues from a run: resume it, or start a new search from its front.
+
+    Args:
+        folder: folder of the run.
+        format: format of its database.
+        own: name of the user's own task in its record, see `dcdnas.tasks.only_where_begun`; for a task that was given in Python,
+            the call is returned.
+    """
+    name = folder.resolve().name
+    if own == ASK_TELL:
+        return f"dcdnas ask-tell --name {shlex.quote(name)}"
+    if only_where_begun(own):
+        return f"dcdnas.search(..., task=..., name={name!r})"
     return f"dcdnas {'resume' if format == FORMAT else 'search --start-from'} {called(folder)}"

@@ -18,7 +18,7 @@ from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.engine import latency
 from dcdnas.engine.as_trained import known_of
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.folders import called
+from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
@@ -67,9 +67,10 @@ def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
     before = SearchConfig.to_go_on(folder / "search.yaml")
     different = before.differences(config)
     if different:
+        go_on = command_to_go_on(folder, FORMAT, before.task.own)
         raise RunError(
             f"{folder} holds another search. It differs in:\n  " + "\n  ".join(listed(different))
-            + f"\nGive this one another `--name`, or continue with that one: `dcdnas resume {called(folder)}`."
+            + f"\nGive this one another `--name`, or continue with that one: `{go_on}`."
         )  # fmt: skip
     return extend(folder, max(before.trials, config.trials))
 

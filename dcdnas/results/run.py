@@ -136,11 +136,7 @@ class Run:
     @property
     def to_go_on(self) -> str:
         """The command that continues the search; for a task that was given in Python, the call."""
-        if self.trained_elsewhere:
-            return f"dcdnas ask-tell --name {self.name}"
-        if not self.resumable:
-            return f"dcdnas.search(..., task=..., name={self.name!r})"
-        return command_to_go_on(self.folder, self.format)
+        return command_to_go_on(self.folder, self.format, self.own_task)
 
     @property
     def called(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from operator import attrgetter
 from typing import Any
@@ -50,16 +51,17 @@ def open_task(recipe: TrainingTask, given: Task | None = None) -> Task:
     return whole(tasks[SEGMENTATION if images_of(recipe).train.masks else CLASSIFICATION](recipe))
 
 
-def only_where_begun(own: str) -> str:
+def only_where_begun(own: str, run: str = "RUN") -> str:
     """Says why `dcdnas resume` cannot train for a task, and how to resume the run instead; empty where it can.
 
     Args:
         own: name of the task in the run's record; empty for tasks on images.
+        run: name of the run, where it is known.
     """
     if own == ASK_TELL:
         return (
             "the networks of this run are trained by your own program, which asks for them. Resume it with `dcdnas ask-tell "
-            "--name RUN`, or in Python with dcdnas.Search(name=...)."
+            f"--name {shlex.quote(run)}`, or in Python with dcdnas.Search(name={run!r})."
         )
     if ":" in own:
         return (

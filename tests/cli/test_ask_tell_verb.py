@@ -78,6 +78,8 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     refused = run("resume", "mine", "-n", "+5")
     assert refused.code == 2
     assert "mine: the networks of this run are trained by your own program" in refused.err
+    assert "dcdnas ask-tell --name mine" in " ".join(refused.err.split())
+    assert "RUN" not in refused.err
     assert load_run("mine").asked == 3, "what is refused changes nothing"
 
 

@@ -93,6 +93,23 @@ def test_another_search_in_the_same_folder_is_refused_and_shown(tmp_path: Path) 
     assert SearchConfig.read(tmp_path / "run" / "search.yaml").seed == 1
 
 
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        ("fashion-mini", "dcdnas resume "),
+        ("task:ask-tell", "`dcdnas ask-tell --name run`"),
+        ("task:mine:Task", "`dcdnas.search(..., task=..., name='run')`"),
+    ],
+)
+def test_what_holds_another_search_says_how_that_one_goes_on(tmp_path: Path, data: str, command: str) -> None:
+    task = TrainingTask(data=data)
+    (tmp_path / "run").mkdir()
+    config(seed=1, task=task).write(tmp_path / "run" / "search.yaml")
+    with pytest.raises(RunError) as refused:
+        prepare(tmp_path / "run", config(seed=2, task=task))
+    assert command in str(refused.value)
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_text("photo")
     with pytest.raises(RunError, match="not empty and is no run"):
