@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dcdnas.cli._options import Cpus, Gpus, Run
 from dcdnas.cli._output import Output
+
+if TYPE_CHECKING:
+    from dcdnas.core.objective import Objective
+    from dcdnas.core.trial import EpochResult
 
 __all__ = ["reproduce"]
 
@@ -31,12 +36,12 @@ def reproduce(
     Example:  dcdnas reproduce quick --trial 3
     """
     from dcdnas.cli._source import offer_plugins_of
-    from dcdnas.core.trial import EpochResult
     from dcdnas.engine.planning import chosen_execution
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.proxy_training import ProxyTraining
     from dcdnas.engine.reproduce import reproduce as train_again
     from dcdnas.results import load_run
+    from dcdnas.tasks import SHARES
 
     found = load_run(run)
     offer_plugins_of(found)
@@ -56,10 +61,9 @@ def reproduce(
             "elsewhere": list(again.elsewhere),
         }
     )  # fmt: skip
+    known = {**({} if found.own_task else SHARES), **{o.name: o for o in found.goals.objectives}}
     for there, here in again.pairs:
-        same = dict(there.values) == dict(here.values)
-        was, now = (", ".join(f"{k} {v:.6g}" for k, v in reached.values.items()) for reached in (there, here))
-        out.show(f"Epoch {here.epoch:3}  {was}" + (": the same" if same else f"; now {now}"))
+        out.show(f"Epoch {here.epoch:3}  {compared(known, there, here)}")
     for line in again.elsewhere:
         out.show(f"Differs    {line}")
     if again.equal:
@@ -68,3 +72,21 @@ def reproduce(
     why = "" if again.elsewhere else " Versions, processor and kernels are those of the run: was it trained on another device?"
     out.show(f"The training was not reproduced.{why}")
     raise typer.Exit(1)
+
+
+def compared(known: Mapping[str, Objective], there: EpochResult, here: EpochResult) -> str:
+    """Describes an epoch's values in the record, and those of the repetition where they differ.
+
+    Args:
+        known: objectives by name, which write their values; all other values are written as plain numbers.
+        there: the epoch in the record.
+        here: the same epoch of the repetition.
+    """
+
+    def said(reached: EpochResult) -> str:
+        return ", ".join(known[k].named(v) if k in known else f"{k} {v:.6g}" for k, v in reached.values.items())
+
+    if dict(there.values) == dict(here.values):
+        return f"{said(there)}: the same"
+    now = said(here)
+    return f"{now}; it differs in later digits" if now == said(there) else f"{said(there)}; now {now}"

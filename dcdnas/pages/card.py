@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.core.files import write_whole
+from dcdnas.core.objective import Objective
+from dcdnas.core.task import OWN
 from dcdnas.core.units import ALWAYS, costs, metric_name, mix, quantity
 from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.export import CARD, MARK, PICTURE, Model, Written
 from dcdnas.pages.network_svg import network_svg
 from dcdnas.results.known import bibtex_of, breakdown_of, price_of
+from dcdnas.tasks import SHARES
 
 MOST_NAMED = 30
 """The card lists at most this number of class names."""
@@ -123,14 +126,36 @@ def _cost(model: Model) -> Iterator[str]:
 
 def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:
     """A table of recorded settings; a nested mapping is written into one cell. Zeros and empty texts are left out."""
-    rows = [(name.replace("_", " "), _in_words(value)) for name, value in plain.items() if value not in (0, "", None)]
+    recipe = plain.get("recipe")
+    own = isinstance(recipe, Mapping) and str(recipe.get("data", "")).startswith(OWN)
+    shares = {} if own else SHARES
+    rows = [
+        (name.replace("_", " "), _in_words(name, value, shares)) for name, value in plain.items() if value not in (0, "", None)
+    ]
     yield from _table(("setting", "value"), rows) if rows else ("Nothing is recorded.",)
 
 
-def _in_words(value: Any) -> str:
-    if not isinstance(value, Mapping):
+def _in_words(name: str, value: Any, shares: Mapping[str, Objective]) -> str:
+    """Writes a recorded value; a result that is a share, like ``validation_accuracy``, in percent."""
+    kind, _, objective = name.partition("_")
+    known = shares.get(objective) if kind in ("validation", "test", "confirmed") else None
+    if isinstance(value, Mapping):
+        parts = ((part, _part(known, part, inner)) for part, inner in value.items() if inner not in (0, "", None))
+        return ", ".join(f"{part.replace('_', ' ')} {said}" for part, said in parts)
+    return known.said(value) if known and _is_number(value) else str(value)
+
+
+def _part(objective: Objective | None, name: str, value: Any) -> str:
+    """Writes one value of a nested record, such as the mean over fresh seeds."""
+    if objective is None or not _is_number(value):
         return str(value)
-    return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items() if part not in (0, "", None))
+    if name == "mean":
+        return objective.said(value)
+    return objective.difference(value, sign=False) if name == "standard_deviation" else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _data(model: Model) -> Iterator[str]:

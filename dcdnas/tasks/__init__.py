@@ -15,7 +15,7 @@ from dcdnas.errors import RunError
 from dcdnas.tasks._base import Report, Task, whole
 from dcdnas.tasks._elsewhere import ASK_TELL, Elsewhere
 from dcdnas.tasks._judging import fitted, judged
-from dcdnas.tasks._objectives import ACCURACY, LOSS, MEAN_IOU, OBJECTIVES, goals_of, of_classes, recorded
+from dcdnas.tasks._objectives import ACCURACY, LOSS, MEAN_IOU, OBJECTIVES, SHARES, goals_of, of_classes, recorded
 from dcdnas.tasks._rules import check
 
 tasks: Catalogue[Any] = Catalogue("tasks", "task", "`--task FILE` takes one of your own.")
@@ -86,7 +86,7 @@ def found_again(task: object) -> bool:
 
 
 __all__ = [
-    "ACCURACY", "ASK_TELL", "CLASSIFICATION", "LOSS", "MEAN_IOU", "OBJECTIVES", "SEGMENTATION", "Elsewhere", "Objective",
-    "Report", "Task", "check", "fitted", "found_again", "goals_of", "judged", "name_of", "of_classes", "only_where_begun",
-    "open_task", "recorded", "tasks", "whole",
+    "ACCURACY", "ASK_TELL", "CLASSIFICATION", "LOSS", "MEAN_IOU", "OBJECTIVES", "SEGMENTATION", "SHARES", "Elsewhere",
+    "Objective", "Report", "Task", "check", "fitted", "found_again", "goals_of", "judged", "name_of", "of_classes",
+    "only_where_begun", "open_task", "recorded", "tasks", "whole",
 ]  # fmt: skip

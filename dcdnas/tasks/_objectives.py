@@ -22,6 +22,9 @@ MEAN_IOU = Objective("mean_iou", "maximize", worst=0.0, best=1.0, unit=SHARE, ti
 OBJECTIVES: Mapping[str, tuple[Objective, Objective]] = {"": (ACCURACY, LOSS), "decoder": (MEAN_IOU, LOSS)}
 """Objectives of networks that are trained on images, by the network's head, for use before the classes of the data are known."""
 
+SHARES: Mapping[str, Objective] = {o.name: o for o in (ACCURACY, MEAN_IOU)}
+"""Results of trainings on images that are written in percent, by name; a user's own task may use the names otherwise."""
+
 
 def of_masks(classes: int, largest: float) -> tuple[Objective, Objective]:
     """Objectives of a segmentation, on scales that begin at predicting the most frequent class for every pixel.

@@ -9,19 +9,22 @@ from pathlib import Path
 import pytest
 from commands import Run
 
-from dcdnas.core.trial import Score
+from dcdnas.cli.reproduce import compared
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.engine.job import Job
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.reproduce import reproduce
 from dcdnas.engine.store import Store
 from dcdnas.results import load_run
+from dcdnas.tasks import ACCURACY
 
 
 def test_a_training_is_reproduced_to_the_last_bit(run: Run, searched: Path) -> None:
     before = (searched / "runs" / "done" / "run.db").read_bytes()
     said = run("reproduce", "done", "--trial", "1")
     assert said.code == 0, said.err
-    assert "Epoch   1" in said.out
+    assert "Epoch   1  accuracy " in said.out
+    assert " %, loss " in said.out
     assert ": the same" in said.out
     assert "reproduced to the last bit" in said.out
     told = json.loads(run("reproduce", "done", "--trial", "1", "--json").out)
@@ -76,3 +79,13 @@ def test_a_training_that_reported_nothing_is_judged_by_its_end(searched: Path) -
     assert reproduce(folder, ended, Silent(0.5)).equal
     other = reproduce(folder, ended, Silent(0.75))
     assert (other.equal, other.largest) == (False, {"accuracy": 0.25, "loss": 0.0})
+
+
+def test_values_are_written_like_everywhere_else() -> None:
+    known = {"accuracy": ACCURACY}
+    there = EpochResult(1, {"accuracy": 0.71, "loss": 0.8123456}, 1.0)
+    assert compared(known, there, there) == "accuracy 71.0 %, loss 0.812346: the same"
+    other = EpochResult(1, {"accuracy": 0.72, "loss": 0.8123456}, 1.0)
+    assert compared(known, there, other) == "accuracy 71.0 %, loss 0.812346; now accuracy 72.0 %, loss 0.812346"
+    close = EpochResult(1, {"accuracy": 0.7100001, "loss": 0.8123456}, 1.0)
+    assert compared(known, there, close) == "accuracy 71.0 %, loss 0.812346; it differs in later digits"

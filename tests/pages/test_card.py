@@ -69,7 +69,7 @@ def test_its_head_is_what_hubs_read(tmp_path: Path) -> None:
 
 def test_it_says_the_costs_the_files_and_what_was_trained(tmp_path: Path) -> None:
     text = card(MODEL, tmp_path)
-    assert "| test accuracy | 0.5 |" in text
+    assert "| test accuracy | 50.0 % |" in text
     assert "mixup" not in text
     assert "| Parameters | " in text
     assert all(f"| `{name}` | checked |" in text for name in FILES)
@@ -107,3 +107,17 @@ def test_a_readme_of_somebodys_own_is_told_from_ours(tmp_path: Path, content: st
     if content is not None:
         (tmp_path / "README.md").write_text(content)
     assert replaceable(tmp_path) is ours
+
+
+def test_shares_are_written_in_percent_like_everywhere_else(tmp_path: Path) -> None:
+    again = {"mean": 0.705, "standard_deviation": 0.006, "seeds": 3}
+    found = {"validation_accuracy": 0.71, "confirmed_accuracy": again, "validation_loss": 0.81, "validation_images": 12}
+    text = card(replace(MODEL, provenance=found), tmp_path)
+    assert "| validation accuracy | 71.0 % |" in text
+    assert "| confirmed accuracy | mean 70.5 %, standard deviation 0.6 points, seeds 3 |" in text
+    assert "| validation loss | 0.81 |" in text
+    assert "| validation images | 12 |" in text
+    masks = replace(MODEL, provenance={"training": {"test_mean_iou": 0.5}})
+    assert "| test mean iou | 50.0 % |" in card(masks, tmp_path)
+    own = replace(MODEL, provenance={"validation_accuracy": 71.0, "recipe": {"data": "task:mine"}})
+    assert "| validation accuracy | 71.0 |" in card(own, tmp_path), "an own task may have another scale"
