@@ -14,7 +14,8 @@ import yaml
 
 from dcdnas.cli._app import make_app
 from dcdnas.data import load
-from dcdnas.errors import UsageError
+from dcdnas.errors import GeometryError, UsageError
+from dcdnas.operators import operators
 from dcdnas.space.reading.reader import read_space
 
 sys.path.append(str(Path(__file__).parent / "cli"))
@@ -82,3 +83,14 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "accuracy" in capsys.readouterr().out
     assert load("npz:some.npz").shape == (1, 28, 28)
     assert scope["network"].architecture.input == (1, 28, 28)  # type: ignore[attr-defined]
+
+
+def test_the_operators_that_do_not_take_the_arguments_of_the_example_are_named() -> None:
+    refusing = []
+    for name in sorted(operators):
+        try:
+            operators[name](64, 128, 3, stride=2, padding=1)
+        except GeometryError:
+            refusing.append(f"`{name}`")
+    named = f"{', '.join(refusing[:-1])} and {refusing[-1]} filter each channel by itself"
+    assert named in " ".join(PAGE.split())
