@@ -7,9 +7,15 @@ from dcdnas.core.units import amount, quantity, roughly
 from dcdnas.engine.planning import Plan, estimated
 from dcdnas.space.pricing.cost import Share, largest, share_within, smallest
 
+TIMES = "seconds_a_trial", "seconds", "seconds_to_confirm"
+"""Names of the times in the JSON document."""
+
 
 def describe(out: Output, plan: Plan) -> None:
-    """Prints a search's size, costs, share within the budget, data, machine and time, without starting it."""
+    """Prints a search's size, costs, share within the budget, data, machine and time, without starting it.
+
+    The time of a user's own task cannot be known, so it has no line, and is null in JSON.
+    """
     space, config = plan.space, plan.config
     metrics = tuple(dict.fromkeys([*config.minimize, *(b.metric for b in config.budgets)]))
     ranges = {m: (smallest(space, m).cost[m], largest(space, m).cost[m]) for m in metrics}
@@ -23,12 +29,15 @@ def describe(out: Output, plan: Plan) -> None:
     for note in plan.notes:
         out.show(f"Note: {note}")
     out.show(f"Machine    {plan.machine}")
-    if not config.table:
+    timed = not config.task.own
+    if timed and not config.table:
         out.detail("training one network briefly, to measure its time")
     time = estimated(plan)
     taken = f"{roughly(time.search)} for {config.trials} trials, {roughly(time.confirm)} more to confirm"
     measured = f"{taken} (measured on one short training)"
-    out.show(f"Time       {'seconds: nothing is trained' if config.table else measured}")
+    seconds_of = time.trial, time.search, time.confirm
+    if timed:
+        out.show(f"Time       {'seconds: nothing is trained' if config.table else measured}")
     out.show(f"Run        {plan.folder}")
     out.show("Nothing was searched (--dry-run).")
     out.document(
@@ -36,7 +45,7 @@ def describe(out: Output, plan: Plan) -> None:
             "space": space.name, "networks": str(space.size), "ranges": ranges, "budgets": [str(b) for b in config.budgets],
             "share": share.value, "share_interval": share.interval, "share_draws": share.draws, "data": plan.data,
             "notes": plan.notes, "machine": plan.machine, "folder": plan.folder, "trials": config.trials,
-            "seconds_a_trial": time.trial, "seconds": time.search, "seconds_to_confirm": time.confirm,
+            **{name: seconds if timed else None for name, seconds in zip(TIMES, seconds_of, strict=True)},
             "measured": {"images": time.images, **time.cost.values},
         }
     )  # fmt: skip

@@ -16,6 +16,7 @@ from own_task import AUC, Sized
 from thoroughness import slow_but
 
 import dcdnas
+from dcdnas.cli._dry_run import TIMES
 from dcdnas.core.trial import FailureKind
 from dcdnas.dashboard.background import beside
 from dcdnas.errors import UsageError
@@ -314,3 +315,12 @@ def test_an_object_that_is_no_task_is_refused_with_the_rule(project: Path) -> No
 
     with pytest.raises(UsageError, match="the task Empty: it has no method evaluate"):
         dcdnas.search(**settings(task=Empty(), name="never"))
+
+
+def test_a_dry_run_estimates_no_time_for_a_task_of_the_users_own(run: Run, own: Path) -> None:
+    said = run(*SEARCH, "--dry-run")
+    assert said.code == 0, said.err
+    assert "Nothing was searched" in said.out
+    assert "Time" not in said.out
+    plain = run(*SEARCH, "--dry-run", "--json").json
+    assert [plain[name] for name in TIMES] == [None] * 3
