@@ -63,10 +63,12 @@ class Source:
         if self.run is None or self.trial is None or kept is None:
             return self.weights, ""
         if self.trial.trained != self.trial.deployed:
-            return (
-                None,
-                f"{self.name} was trained as a smaller stand-in, whose weights do not fit it; `dcdnas train` trains it itself.",
+            what = (
+                "build it with dcdnas.build and train it with the task's code"
+                if self.run.own_task
+                else "`dcdnas train` trains it"
             )
+            return None, f"{self.name} was trained as a smaller stand-in, whose weights do not fit it; {what}."
         path = self.run.folder / FOLDER / Path(kept.file).name
         if not path.is_file() or sha256(path) != kept.sha256:
             problem = "was changed after it was written" if path.is_file() else "is missing"

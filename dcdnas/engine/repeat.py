@@ -14,6 +14,7 @@ from dcdnas.engine.job import Job
 from dcdnas.engine.proxy_training import ProxyTraining, Reporter
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network
+from dcdnas.tasks import ASK_TELL
 from dcdnas.tasks.classification import images_of
 from dcdnas.training.following import Follower
 
@@ -48,9 +49,8 @@ def task_of(folder: Path, trial: Trial) -> TrainingTask:
     """
     task = SearchConfig.read(folder / "search.yaml").task
     if task.own:
-        raise UsageError(
-            f"dcdnas cannot read the images of the task {task.own}. Give images with -d, and trained weights with --weights."
-        )
+        whose = "your own program, which trains with ask-tell" if task.own == ASK_TELL else f"the task {task.own}"
+        raise UsageError(f"dcdnas cannot read the images of {whose}. Give images with -d, and trained weights with --weights.")
     return replace(task, seed=trial.seed, deadline=0.0)
 
 

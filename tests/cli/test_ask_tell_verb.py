@@ -81,6 +81,12 @@ def test_a_run_goes_on_by_its_name_and_reads_like_any_other(talk: Talk, run: Run
     assert "dcdnas ask-tell --name mine" in " ".join(refused.err.split())
     assert "RUN" not in refused.err
     assert load_run("mine").asked == 3, "what is refused changes nothing"
+    trained, measured = (
+        " ".join(run(*words).err.split()) for words in (("train", "mine", "-d", "npz:some.npz"), ("attention", "mine"))
+    )
+    assert "mine was trained by your own program, with ask-tell, and `dcdnas train` trains only" in trained
+    assert "train them with that program." in trained
+    assert "dcdnas cannot read the images of your own program, which trains with ask-tell." in measured
 
 
 def test_a_run_of_which_all_was_told_is_over_from_the_first_answer(talk: Talk) -> None:

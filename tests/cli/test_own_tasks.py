@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -17,6 +18,7 @@ from thoroughness import slow_but
 
 import dcdnas
 from dcdnas.cli._dry_run import TIMES
+from dcdnas.cli._source import Source
 from dcdnas.core.trial import FailureKind
 from dcdnas.dashboard.background import beside
 from dcdnas.errors import UsageError
@@ -163,7 +165,10 @@ def test_workers_of_other_processes_know_the_task(run: Run, own: Path, executor:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (("train", "done", "-d", "fashion-mini"), "was searched for the task auc-task, and `dcdnas train` trains classifiers"),
+        (
+            ("train", "done", "-d", "fashion-mini"),
+            "was searched for the task auc-task, and `dcdnas train` trains only for classification and segmentation. Export",
+        ),
         (("attention", "done"), "dcdnas cannot read the images of the task auc-task"),
     ],
 )
@@ -215,7 +220,8 @@ def test_without_being_asked_only_the_first_objective_is_weighed_but_all_are_kep
         (("--minimize", "auc"), "the task says to maximize it. Say --maximize auc."),
         (("--maximize", "flops"), "a cost can only be minimised. Say --minimize flops."),
         (("--minimize", "flips"), "Did you mean 'flops'?"),
-        (("--set", "lr=0.1"), "--lr applies only to dcdnas's own training; the task auc-task has its own."),
+        (("--set", "lr=0.1"), "--set lr=... applies only to dcdnas's own training; the task auc-task has its own."),
+        (("--proxy-resolution", "16"), "--proxy-resolution applies only to dcdnas's own training"),
         (("-d", "fashion-mini"), "--data applies only to dcdnas's own training"),
     ],
 )
@@ -324,3 +330,13 @@ def test_a_dry_run_estimates_no_time_for_a_task_of_the_users_own(run: Run, own: 
     assert "Time" not in said.out
     plain = run(*SEARCH, "--dry-run", "--json").json
     assert [plain[name] for name in TIMES] == [None] * 3
+
+
+@pytest.mark.parametrize(("task", "said"), [("radius", "train it with the task's code."), ("", "`dcdnas train` trains it.")])
+def test_the_weights_of_a_smaller_stand_in_are_left_out_with_advice_that_works(task: str, said: str) -> None:
+    run: Any = SimpleNamespace(own_task=task, weights_of=lambda trial: SimpleNamespace())
+    trial: Any = SimpleNamespace(trained="a", deployed="b")
+    network: Any = None
+    weights, note = Source("run-3", network, run, trial).trained_weights()
+    assert weights is None
+    assert note.endswith(said)

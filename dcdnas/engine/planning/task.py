@@ -27,6 +27,11 @@ RECIPE = (
 )  # fmt: skip
 """Settings that override the proxy training of the space."""
 
+FLAGS = {
+    "data": "--data", "resolution": "--proxy-resolution", "classes": "--proxy-classes", "epochs": "--epochs",
+    "skip_damaged": "--skip-damaged",
+}  # fmt: skip
+"""Flags of `dcdnas search` for some of these settings; --set gives the others."""
 
 def chosen_training(
     settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget], own: OwnTask | None
@@ -90,7 +95,8 @@ def check_nothing_said(settings: SearchSettings, names: Iterable[str], why: str)
     """
     given = next((name for name in names if getattr(settings, name) is not None), None)
     if given:
-        raise UsageError(f"--{given.replace('_', '-')} applies only to dcdnas's own training; {why}.")
+        flag = FLAGS.get(given, f"--set {given}=...")
+        raise UsageError(f"{flag} applies only to dcdnas's own training; {why}.")
 
 
 def scaled(goals: Goals, task: TrainingTask, space: SearchSpace) -> tuple[Objective, ...]:
