@@ -14,7 +14,7 @@ from dcdnas.core.files import is_file, is_folder, utf8_path
 from dcdnas.errors import FileError, UsageError
 from dcdnas.export.config import Model, Normalisation, finite, is_grey_range, read_model
 from dcdnas.export.model import load_weights
-from dcdnas.export.names import CONFIGS, ONNX, WEIGHTS
+from dcdnas.export.names import CONFIGS, EXECUTORCH, ONNX, PT2, STANDALONE, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 BATCH, BYTES = 512, 2**28
 """Largest number of images in a batch, and of bytes that a batch takes."""
+
+OTHERS = (Path(WEIGHTS).suffix, Path(PT2).suffix, Path(EXECUTORCH).suffix, Path(STANDALONE).suffix, ".pt", ".pth")
+"""Endings of files of a network that hold no config, and that `open_network` does not run."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
         weights: a safetensors file; None for the one beside the config, or the ONNX model if there is none.
 
     Raises:
-        FileError: when a file is missing, damaged or belongs to another network.
+        FileError: when a file is missing, damaged, of another kind, or belongs to another network.
         MissingPackageError: for an ONNX model without onnxruntime.
     """
     path = Path(source)
@@ -142,6 +145,11 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
         raise FileError(f"{path}: no such file or folder. Give a folder with config.yaml and {WEIGHTS}, or an ONNX model.")
     if path.suffix == ".onnx":
         return _onnx(path)
+    if path.suffix in OTHERS and is_file(path):
+        raise FileError(
+            f"{path}: a {path.suffix} file cannot be used here. Give the folder that `dcdnas train` or `dcdnas export` wrote, "
+            f"or its {ONNX}."
+        )
     config = config_file(path)
     beside = config.with_name(WEIGHTS)
     if weights is not None or (is_file(config) and is_file(beside)):

@@ -196,3 +196,15 @@ def test_an_exported_onnx_model_alone_predicts_and_evaluates_the_same(run: Run, 
         assert values[0] == pytest.approx(values[1], abs=1e-4)
         judged = [run("evaluate", m, "-d", "npz:some.npz", "--json").json for m in (str(tmp_path / name), NET)]
         assert judged[0]["confusion"] == judged[1]["confusion"]
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "model.safetensors", "network.py"])
+@pytest.mark.parametrize("words", [("predict", "pictures"), ("evaluate", "-d", "npz:some.npz")])
+def test_a_file_that_is_no_config_and_no_onnx_model_is_refused_as_such(
+    run: Run, trained: Path, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / name).write_bytes(b"\xff\x00{")
+    said = run(words[0], str(tmp_path / name), *words[1:])
+    assert said.code == 2
+    assert f"a {Path(name).suffix} file cannot be used here. Give the folder that" in said.err
+    assert "or its model.onnx." in said.err
