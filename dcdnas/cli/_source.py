@@ -13,6 +13,7 @@ from dcdnas.core.budget import exceeded, within
 from dcdnas.core.files import is_file
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import parse_yaml, read_yaml
+from dcdnas.engine.folders import called
 from dcdnas.engine.weights import FOLDER, sha256
 from dcdnas.errors import RunError, UsageError
 from dcdnas.export import WEIGHTS, config_file
@@ -20,7 +21,7 @@ from dcdnas.results import FILE, Run, find_run, load_run
 
 if TYPE_CHECKING:
     from dcdnas.cli._output import Output
-    from dcdnas.export import Model
+    from dcdnas.export import Model, Opened
     from dcdnas.space.search_space import SearchSpace
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -120,6 +121,35 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
                 f"trial {t.number} of {run.name}: {exceeded(t.cost, budgets)}. Leave --trial out for the best one within it."
             )
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
+
+
+def open_trained(source: Path, weights: Path | None) -> Opened:
+    """Opens a trained network for inference; the name or folder of a run is refused with the command that trains its network.
+
+    Raises:
+        UsageError: for a run.
+        FileError: as `dcdnas.export.open_network`.
+    """
+    from dcdnas.export import open_network
+
+    folder = run_called(source)
+    if folder:
+        named = called(folder)
+        raise UsageError(
+            f"{source} is a run, whose network has to be trained first: `dcdnas train {named} -d DATA -o DIR`. "
+            "Then give that folder, DIR, in place of the run."
+        )
+    return open_network(source, weights)
+
+
+def run_called(source: str | Path) -> Path | None:
+    """The folder of the run with this name or folder; None if there is no such run, or if it is another file or folder."""
+    if os.path.exists(source) and not is_file(Path(source) / FILE):
+        return None
+    try:
+        return find_run(source)
+    except RunError:
+        return None
 
 
 def config_in(path: Path) -> Path:

@@ -60,10 +60,11 @@ def evaluate(
     """
     from dcdnas.cli._evaluation import write
     from dcdnas.cli._labelled import Wanted, labelled
+    from dcdnas.cli._source import open_trained
     from dcdnas.engine.planning.settings import share
-    from dcdnas.export import open_network, speed_of
+    from dcdnas.export import speed_of
 
-    opened = open_network(model, weights)
+    opened = open_trained(model, weights)
     wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels, opened.pixels, opened.grey_range)
     test = labelled(out, wanted, data, share(skip_damaged), test=True)
     speed = speed_of(opened)

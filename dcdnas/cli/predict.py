@@ -61,15 +61,15 @@ def predict(
     Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
     """
     from dcdnas.cli._seen import CLASSES, PIXELS
+    from dcdnas.cli._source import open_trained
     from dcdnas.data import find_pictures
     from dcdnas.engine.planning.settings import share
     from dcdnas.errors import UsageError
-    from dcdnas.export import open_network
 
     if as_csv and out.as_json:
         raise UsageError("--json and --csv print the same in two forms. Give one of them.")
     allowed = share(skip_damaged)
-    opened, paths = open_network(model, weights), find_pictures(images)
+    opened, paths = open_trained(model, weights), find_pictures(images)
     out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")
     if not opened.labels:
         out.note(f"Note: {model} does not name its classes; they are numbered from 0.")

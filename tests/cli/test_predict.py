@@ -208,3 +208,13 @@ def test_a_file_that_is_no_config_and_no_onnx_model_is_refused_as_such(
     assert said.code == 2
     assert f"a {Path(name).suffix} file cannot be used here. Give the folder that" in said.err
     assert "or its model.onnx." in said.err
+
+
+@pytest.mark.parametrize("words", [("predict", "pictures"), ("evaluate", "-d", "npz:some.npz")])
+@pytest.mark.parametrize("source", ["done", "runs/done"])
+def test_a_run_is_refused_with_the_command_that_trains_its_network(
+    run: Run, searched: Path, source: str, words: tuple[str, ...]
+) -> None:
+    said = run(words[0], source, *words[1:])
+    assert said.code == 2
+    assert f"{source} is a run, whose network has to be trained first: `dcdnas train done -d DATA -o DIR`." in said.err
