@@ -205,12 +205,12 @@ def network_or_space(
 
     Args:
         out: output for a note of what the images change in a space.
-        source: a file, or the name of a preset or a shipped space.
+        source: a file, a folder that `dcdnas train` or `dcdnas export` wrote, or the name of a preset or a shipped space.
         settings: settings of a preset.
         data: name of the data set that it is for; None for its own.
 
     Raises:
-        UsageError: for settings without a preset, and for images with other channels or classes than the network.
+        UsageError: for settings without a preset, for a run, and for images with other channels or classes than the network.
         FileError: for a file that is neither a config nor a space.
     """
     from dcdnas.space.library import shipped
@@ -221,8 +221,16 @@ def network_or_space(
         return _for(source, architecture(source, **settings), data)
     if settings:
         raise UsageError(f"--set sets a published network's settings, and {source} is not one. `dcdnas list presets` shows them.")
-    if source not in shipped() and is_file(source) and is_config(read_yaml(source).data):
-        return _for(source, Architecture.read(source), data)
+    if source not in shipped():
+        config = config_in(Path(source))
+        if is_file(config) and is_config(read_yaml(config).data):
+            return _for(source, Architecture.read(config), data)
+        run = run_called(source)
+        if run:
+            named = called(run)
+            raise UsageError(
+                f"{source} is a run, and no network or space. `dcdnas show {named} --trial best` shows what one costs."
+            )
     return open_space(out, source, data)
 
 

@@ -30,7 +30,7 @@ def cost(
         str,
         typer.Argument(
             metavar="CONFIG|SPACE|PRESET",
-            help="A model config, a search space, or a published network (`dcdnas list presets`).",
+            help="A model config or its folder, a search space, or a published network (`dcdnas list presets`).",
             show_default=False,
         ),
     ],

@@ -108,3 +108,16 @@ def test_a_space_has_no_layers_to_count(run: Run, words: tuple[str, ...]) -> Non
     said = run("cost", "tiny.yaml", *words)
     assert said.code == 2
     assert "is a space" in said.err
+
+
+def test_the_folder_of_a_config_is_taken(run: Run, project: Path) -> None:
+    architecture = load_space("tiny.yaml").architecture({"width": 2.0})
+    (project / "net").mkdir()
+    (project / "net" / "config.yaml").write_text(yaml.safe_dump(architecture.to_dict()))
+    assert run("cost", "net", "--json").json["digest"] == architecture.digest
+
+
+def test_a_run_is_refused_with_the_command_that_shows_what_it_costs(run: Run, searched: Path) -> None:
+    said = run("cost", "done")
+    assert said.code == 2
+    assert "done is a run, and no network or space. `dcdnas show done --trial best` shows what one costs." in said.err
