@@ -17,6 +17,12 @@ Kind = Literal[
     "operators", "networks", "metrics", "samplers", "executors", "trackers", "spaces", "data", "tasks", "presets", "recipes"
 ]  # fmt: skip
 
+AUTO = (
+    "By default, `--sampler auto` chooses among them: model for a search of 24 or more trainings with one objective, else tpe. "
+    "The run records which."
+)
+"""What is said below the samplers."""
+
 
 def list_(
     out: Output,
@@ -54,6 +60,8 @@ def list_(
             settings = ["  " + ", ".join(f"{n}={d}" for n, _, d in entry.dimensions)]
         made.add_row(entry.name, "\n".join([entry.about, *settings]))
     out.show(made)
+    if kind == "samplers":
+        out.show(AUTO)
 
 
 def _entries(kind: Kind) -> list[Entry]:

@@ -18,6 +18,7 @@ from dcdnas.core.dimension import dimensions
 from dcdnas.cost import metrics
 from dcdnas.data import sources as data_sources
 from dcdnas.engine.executors import executors
+from dcdnas.engine.planning.sampler import FROM
 from dcdnas.engine.samplers import samplers
 from dcdnas.engine.trackers import trackers
 from dcdnas.networks import networks
@@ -181,3 +182,12 @@ def test_no_text_is_run_as_code_but_a_plugin_that_was_named_and_the_file_that_an
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("eval", "exec", "builtins.eval", "builtins.exec")
     }
     assert found == {"core/plugins.py", "export/standalone.py"}
+
+
+def test_what_auto_chooses_is_said_below_the_samplers(run: Run) -> None:
+    said = " ".join(run("list", "samplers").out.split())
+    assert (
+        f"By default, `--sampler auto` chooses among them: model for a search of {FROM} or more trainings with one objective"
+        in said
+    )
+    assert "auto" not in run("list", "executors").out
