@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import index
 from types import MappingProxyType
+from typing import SupportsIndex
 
 from dcdnas.errors import GeometryError
 
 Setting = int | float | bool | str
 """A value of an operator's setting: a scalar, so that it is hashable, orderable in a table and the same in YAML and JSON."""
+
+NUMBERS = "in_channels", "out_channels", "kernel_size", "stride", "groups", "dilation"
+"""Sizes of a geometry that are always known. The map's may be symbols, while an exporter traces a network."""
+
+
+def whole_number(value: object) -> int | None:
+    """Returns a whole number, Python's or NumPy's, as an int; None for anything else, also for True and False."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return index(value)
+    except TypeError:  # an array or a tensor of several numbers, or NumPy's True
+        return None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +55,13 @@ class ConvGeometry:
     width: int = 1
 
     def __post_init__(self) -> None:
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if type(value) is not int:
+                number = whole_number(value)
+                if number is None:
+                    raise GeometryError(f"{name} must be a whole number, 1 or more, not {value!r:.60}.")
+                object.__setattr__(self, name, number)
         least = min(self.in_channels, self.out_channels, self.kernel_size, self.stride)
         if min(least, self.groups, self.dilation, self.height, self.width) < 1:
             name = next(name for name in self.__slots__ if getattr(self, name) < 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, SupportsIndex
+from typing import Literal
 
 import torch
 
-from dcdnas.core.geometry import ConvGeometry, Setting
+from dcdnas.core.geometry import ConvGeometry, Setting, whole_number
 from dcdnas.errors import GeometryError, UsageError
 
 Init = Literal["static", "published"]
@@ -26,9 +26,10 @@ def one_number(name: str, value: object) -> int:
     """
     if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
         value = value[0]
-    if not isinstance(value, SupportsIndex):
+    number = whole_number(value)
+    if number is None:
         raise GeometryError(f"{name} must be one whole number for both axes, not {value!r}.")
-    return int(value)
+    return number
 
 
 def traced() -> bool:

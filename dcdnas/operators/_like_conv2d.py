@@ -69,7 +69,7 @@ class LikeConv2d(Observed):
         if edge < 0:
             raise GeometryError(f"padding must be at least 0, not {edge}.")
         self.geometry = ConvGeometry(in_channels, out_channels, k, step, groups, apart)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.in_channels, self.out_channels, self.groups = self.geometry.in_channels, self.geometry.out_channels, groups
         self.kernel_size, self.stride, self.padding, self.dilation = ((n, n) for n in (k, step, edge, apart))
         self.has_bias = bias
 

@@ -89,7 +89,7 @@ class LSConv(PixelFilter):
         channels, made = self.in_channels, self.groups_of_filters * self.geometry.kernel_size**2
         hidden = hidden_units(channels, reduction)
         self.squeeze: nn.Conv2d = Conv2d(channels, hidden, 1, bias=False)
-        self.look: nn.Conv2d = Conv2d(hidden, hidden, large, self.stride, large // 2, groups=hidden, bias=False)
+        self.look: nn.Conv2d = Conv2d(hidden, hidden, self.large, self.stride, self.large // 2, groups=hidden, bias=False)
         self.mix: nn.Conv2d = Conv2d(hidden, hidden, 1, bias=False)
         self.norms = nn.ModuleList(BatchNorm(hidden) for _ in range(3))
         self.excite = nn.Conv2d(hidden, made, 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
+from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators import operators
@@ -84,3 +86,28 @@ def test_a_guide_of_another_size_than_the_input_is_refused(name, width, guided):
     for samples, channels in ((3, width), (2, width - 1)):
         with pytest.raises(UsageError, match=rf"the guide is \({samples}, {channels}.*Allowed: \(2, {width}, "):
             operator(x, torch.rand(samples, channels, *map_size))
+
+
+@each_operator
+def test_the_whole_numbers_of_numpy_are_taken_and_stored_as_those_of_python(name):
+    settings = {n: np.int64(d.default) for n, d in dimensions(operators[name]).items() if type(d.default) is int}
+    sizes = {"stride": np.int32(1), "padding": np.int64(1), "dilation": np.int64(1), "groups": np.int64(1)}
+    operator = operators[name](np.int64(16), np.int64(16), np.int64(3), **sizes, **settings)
+    assert repr(operator) == repr(operators[name](16, 16, 3, padding=1))
+    numbers = (operator.in_channels, operator.out_channels, operator.groups, *operator.padding, operator.geometry.in_channels)
+    assert {type(number) for number in numbers} == {int}
+    assert operator(torch.randn(1, 16, 8, 8)).shape == (1, 16, 8, 8)
+
+
+@each_operator
+@pytest.mark.parametrize("channels", [None, "16", 16.0, True, np.True_, torch.ones(2)])
+def test_channels_that_are_no_whole_number_are_refused(name, channels):
+    for place, said in (((channels, 16), "in_channels"), ((16, channels), "out_channels")):
+        with pytest.raises(GeometryError, match=f"{said} must be a whole number, 1 or more, not "):
+            operators[name](*place, 3)
+
+
+@each_operator
+def test_a_truth_value_is_no_size(name):
+    with pytest.raises(GeometryError, match="kernel_size must be one whole number for both axes, not True"):
+        operators[name](16, 16, True)
