@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.geometry import whole_number
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, levels_of
 
@@ -76,10 +77,11 @@ class Features(nn.Module):
         super().__init__()
         a = network.architecture
         info = _info(type(network), a)
-        wanted = range(len(info)) if out_indices is None else out_indices
+        wanted = range(len(info)) if out_indices is None else _numbers(out_indices)
         outside = [i for i in wanted if not -len(info) <= i < len(info)]
-        if outside or not list(wanted):
-            raise UsageError(f"out_indices cannot be {list(wanted)}. Allowed: some of 0 to {len(info) - 1}, for {_listed(info)}.")
+        if outside or not wanted:
+            said = out_indices if isinstance(out_indices, str) or not isinstance(out_indices, Iterable) else list(out_indices)
+            raise UsageError(f"out_indices cannot be {said!r}. Allowed: some of 0 to {len(info) - 1}, for {_listed(info)}.")
         self.feature_info = FeatureInfo(info, sorted({i % len(info) for i in wanted}))
         self._given: list[str] = self.feature_info.module_name()
         self.body = _pruned(network, self._given[-1])
@@ -93,6 +95,13 @@ class Features(nn.Module):
             if stage in self._given:
                 found.append(x)
         return found
+
+
+def _numbers(indices: object) -> list[int]:
+    """The indices as whole numbers; empty when they are not a list of them."""
+    given = list(indices) if isinstance(indices, Iterable) else []
+    found = [number for each in given if (number := whole_number(each)) is not None]
+    return found if len(found) == len(given) else []
 
 
 def _info(cls: type[Network], a: Architecture) -> list[dict[str, Any]]:

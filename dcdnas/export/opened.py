@@ -118,7 +118,12 @@ def config_file(source: str | Path) -> Path:
 
     Raises:
         FileError: when there are several seeds, naming them.
+        UsageError: for an object that is no path.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(
+            f"a model config cannot be {source!r:.60}. Allowed: an architecture, a config file, or the folder that holds one."
+        )
     path = Path(source)
     if is_file(path) or (path.suffix and not is_folder(path)):
         return path

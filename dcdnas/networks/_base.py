@@ -160,7 +160,11 @@ class Network(nn.Module, ABC):
 
         Args:
             num_classes: of the new layer; with 0 the layer is removed, and the network returns the features before it.
+
+        Raises:
+            UsageError: for anything but a whole number from 0.
         """
+        num_classes = whole_number("num_classes", num_classes, at_least=0)
         a, plan = self.architecture, type(self)
         self.architecture = replace(a, classes=num_classes or a.classes)
         slots = plan.slots(a.input, self.architecture.classes, plan.complete(a.settings))

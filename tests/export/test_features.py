@@ -140,3 +140,26 @@ def test_a_network_that_scores_pixels_is_a_backbone_too_and_gets_other_classes()
     pixels = replace(architecture("mobilenetv2"), head="decoder")
     assert dcdnas.build(pixels, features_only=True).feature_info.channels() == [8, 16, 24]
     assert reset(build_network(pixels).eval(), 7)(torch.randn(1, 3, 64, 64)).shape == (1, 7, 64, 64)
+
+
+@pytest.mark.parametrize("indices", ["1", 1, (1.5,), [True], [], [9], [None]])
+def test_indices_that_are_no_list_of_maps_are_refused(indices: Any) -> None:
+    with pytest.raises(UsageError, match=r"out_indices cannot be .*\. Allowed: some of 0 to 2, for 8 channels at stride"):
+        dcdnas.build(architecture("mobilenetv2"), features_only=True, out_indices=indices)
+
+
+@pytest.mark.parametrize("classes", [1.5, "3", None, -1, True])
+def test_a_number_of_classes_that_is_none_is_refused(classes: Any) -> None:
+    network = build_network(architecture("mobilenetv2"))
+    with pytest.raises(UsageError, match=r"num_classes cannot be .*\. Allowed: "):
+        reset(network, classes)
+    assert network.architecture.classes == 5
+
+
+@pytest.mark.parametrize("source", [None, {}, 3])
+def test_what_is_no_config_is_neither_built_nor_loaded(source: Any) -> None:
+    for make in (dcdnas.build, dcdnas.load):
+        with pytest.raises(
+            UsageError, match=r"a model config cannot be .*\. Allowed: an architecture, a config file, or the folder"
+        ):
+            make(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_training import network as small_network
@@ -249,10 +250,25 @@ def test_a_count_takes_a_batch_or_a_shape_and_other_exact_metrics():
     assert dcdnas.count(network, INPUT, ["weights"])["weights"] > 4 * dcdnas.count(network, INPUT)["params"]
 
 
-@pytest.mark.parametrize("shape", [(), (3, 0, 33), (3.0, 33, 33)])
+@pytest.mark.parametrize("shape", [(), (3, 0, 33), (3.0, 33, 33), (True, 33, 33), 3, None, "abc"])
 def test_a_count_refuses_what_is_no_shape(shape):
     with pytest.raises(UsageError, match="input cannot be"):
         dcdnas.count(NETWORKS["resnet"](), shape)
+
+
+def test_a_count_takes_the_whole_numbers_of_numpy():
+    network = NETWORKS["resnet"]()
+    assert dcdnas.count(network, tuple(np.array(INPUT))) == dcdnas.count(network, INPUT)
+
+
+@pytest.mark.parametrize("shape", [(3, 32), (4, 32, 32), (3, 4, 4), (3, 30, 30)])
+def test_a_count_refuses_an_input_that_the_module_cannot_compute(shape):
+    network = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 28 * 28, 3))
+    assert dcdnas.count(network, (3, 32, 32))["flops"] > 0
+    with pytest.raises(
+        UsageError, match=r"Sequential cannot compute an input of shape \(.*\): .*\. Allowed: the shape of one input"
+    ):
+        dcdnas.count(network, shape)
 
 
 @pytest.mark.parametrize("given", ["odconv/od_resnet18", None, torch.zeros(1)])
