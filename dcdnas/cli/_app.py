@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dcdnas.cli._output import Output
+from dcdnas.cli._output import Output, accept_every_character
 from dcdnas.core.catalogue import Catalogue
 from dcdnas.core.leaving import leave
 from dcdnas.errors import DcdnasError, UsageError
@@ -57,6 +57,7 @@ COMMON = {"as_json": Json, "quiet": Quiet, "verbose": Verbose, "no_color": Plain
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    accept_every_character()
     try:
         code = typer.main.get_command(make_app(words)).main(words, prog_name="dcdnas", standalone_mode=False)
     except _Misused as error:

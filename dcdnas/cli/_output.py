@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
 import sys
 import traceback
 from collections.abc import Mapping
+from io import TextIOWrapper
 from typing import Any
+from unicodedata import normalize
 
 from rich.console import Console, RenderableType
 
@@ -26,6 +29,22 @@ HIDDEN = dict.fromkeys(_ORDERS, "\N{REPLACEMENT CHARACTER}")
 def printable(part: Any) -> Any:
     """Replaces control characters in a text; returns anything else unchanged."""
     return part.translate(HIDDEN) if isinstance(part, str) else part
+
+
+SIMPLER = "dcdnas-simpler"
+"""Name of the way in which characters are encoded that an encoding does not have."""
+
+ASCII = {
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{EN DASH}": "-",
+    "\N{MIDDLE DOT}": ".",
+    "\N{BLACK STAR}": "*",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{MICRO SIGN}": "u",
+    "\N{GREEK SMALL LETTER MU}": "u",
+}
+"""What is written in place of some of them; others lose their accents, or become question marks."""
 
 
 class Output:
@@ -75,13 +94,33 @@ class Output:
     def document(self, value: Any) -> None:
         """Prints the JSON document of ``--json``; nothing without the flag."""
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(in_json(value, indent=2) + "\n")
 
     def line(self, value: Any) -> None:
         """Prints one JSON line of ``--json``; nothing without the flag."""
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(in_json(value) + "\n")
             sys.stdout.flush()
+
+
+def in_json(value: Any, indent: int | None = None) -> str:
+    """Writes a value as JSON, with escapes for what stdout's encoding does not have."""
+    escaped = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-").startswith("utf")
+    return json.dumps(plain(value), indent=indent, ensure_ascii=escaped, allow_nan=False)
+
+
+def accept_every_character() -> None:
+    """Makes stdout write simpler characters for those that its encoding does not have, where it would raise an error."""
+    codecs.register_error(SIMPLER, _simpler)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors=SIMPLER)
+
+
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    """Replaces the characters at which an encoding failed; returns them and the place where to continue."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    return "".join(ASCII.get(c) or normalize("NFKD", c).encode("ascii", "ignore").decode() or "?" for c in text), error.end
 
 
 def plain(value: Any) -> Any:

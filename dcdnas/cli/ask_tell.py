@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcdnas.cli._options import Budgets, LatencyDevice, LatencyTable
-from dcdnas.cli._output import Output, plain
+from dcdnas.cli._output import Output, in_json
 from dcdnas.cli.search import Name, Sampler, Space, StartFrom
 from dcdnas.errors import DcdnasError, RunError, UsageError, nearest
 
@@ -223,5 +223,5 @@ def _refuse(constant: str) -> Sequence[Any]:
 
 def answer(value: Mapping[str, Any]) -> None:
     """Writes one answer as a line."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(in_json(value) + "\n")
     sys.stdout.flush()

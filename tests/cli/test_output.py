@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from io import BytesIO, TextIOWrapper
+
 import pytest
 
-from dcdnas.cli._output import Output
+from dcdnas.cli._output import Output, accept_every_character
 from dcdnas.cli._tables import table
 from dcdnas.errors import DcdnasError
 
@@ -44,3 +48,26 @@ def test_names_between_colons_stay_as_they_are(capsys: pytest.CaptureFixture[str
 def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
     Output(no_color=True).show("one\n  two")
     assert capsys.readouterr().out == "one\n  two\n"
+
+
+def test_characters_that_the_encoding_lacks_are_written_in_a_simpler_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="ascii"))
+    accept_every_character()
+    Output(no_color=True).show(
+        "84.8\N{NO-BREAK SPACE}% \N{PLUS-MINUS SIGN} 0.6 \N{MIDDLE DOT} 3 \N{MULTIPLICATION SIGN} 3 é \N{HIRAGANA LETTER A}"
+    )
+    Output(as_json=True).document({"class": "Käse"})
+    sys.stdout.flush()
+    first, *document = written.getvalue().decode("ascii").splitlines()
+    assert first == "84.8 % +- 0.6 . 3 x 3 e ?"
+    assert json.loads("".join(document)) == {"class": "Käse"}
+
+
+def test_an_encoding_that_has_a_character_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="latin-1"))
+    accept_every_character()
+    sys.stdout.write("± é \N{EN DASH}")
+    sys.stdout.flush()
+    assert written.getvalue() == "± é -".encode("latin-1")

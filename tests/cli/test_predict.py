@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +221,16 @@ def test_a_run_is_refused_with_the_command_that_trains_its_network(
     said = run(words[0], source, *words[1:])
     assert said.code == 2
     assert f"{source} is a run, whose network has to be trained first: `dcdnas train done -d DATA -o DIR`." in said.err
+
+
+def test_where_the_output_is_ascii_other_characters_are_written_in_a_simpler_way(trained: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+
+    def said(*words: str) -> str:
+        made = subprocess.run(
+            [sys.executable, "-m", "dcdnas", *words], capture_output=True, check=True, env=environment, encoding="ascii"
+        )
+        return made.stdout
+
+    assert " %" in said("predict", NET, "pictures/03.png")
+    assert "Confusion matrix" in said("evaluate", NET, "-d", "npz:some.npz")
