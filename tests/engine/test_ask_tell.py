@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from searching import FEW
 from spaces import BACKBONE, HEAD, STAGE
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.trial import Ending, FailureKind
+from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.engine.ask_tell import Search
 from dcdnas.engine.signals import request_stop
 from dcdnas.engine.store import Store
@@ -264,8 +266,9 @@ def test_a_search_is_over_as_soon_as_its_last_result_is_told_and_when_it_is_open
 
 
 def test_an_exhausted_search_is_over_when_it_is_opened_again(make: Make) -> None:
-    with make(budget="230kFLOPs", trials=1000) as search:
-        few = len(told(search, 1000))
+    Path("few.yaml").write_text(as_yaml(FEW), encoding="utf-8")
+    with make(space="few.yaml", budget="9MFLOPs", trials=20) as search:
+        few = len(told(search, 20))
         assert search.ending is Ending.EXHAUSTED
     with Search(name="mine") as again:
         assert again.ending is Ending.EXHAUSTED

@@ -33,6 +33,7 @@ FLAGS = {
 }  # fmt: skip
 """Flags of `dcdnas search` for some of these settings; --set gives the others."""
 
+
 def chosen_training(
     settings: SearchSettings, space: SearchSpace, budgets: Sequence[Budget], own: OwnTask | None
 ) -> tuple[TrainingTask, Mapping[str, Any]]:
