@@ -31,4 +31,6 @@ os.environ["RAY_AUTH_MODE"] = "disabled"  # read once per process, so it must be
 
 os.environ["DCDNAS_CACHE"] = tempfile.mkdtemp(prefix="dcdnas-tests-")  # without prices cached by earlier runs
 
+os.environ.pop("DCDNAS_RUNS", None)  # tests make their runs in folders of their own
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs, also by child processes
