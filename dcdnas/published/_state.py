@@ -173,7 +173,7 @@ def _is_program(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive is no program
         return False
 
 
