@@ -51,8 +51,9 @@ def _stored(part: nn.Module, name: str, tensor: Tensor) -> int:
     bank = getattr(part, "weight", tensor).ndim == 3
     if not bank and name in ("weight", "bias") and _added_to(part):
         return tensor.numel() + SCALE * (name == "weight")
-    if tensor.ndim < 2:
-        return tensor.numel() * (BIAS if name == "bias" and not bank else 1)  # a dynamic layer's bias is quantised like a map
+    if tensor.ndim < 2:  # a bias that is no convolution's is quantised like a map
+        own = name == "bias" and not bank and not (isinstance(part, Operator) and part.ADDS_BIAS)
+        return tensor.numel() * (BIAS if own else 1)
     if not bank or name != "weight":
         return tensor.numel() + SCALE * tensor.shape[0]
     kernels, channels, _ = tensor.shape

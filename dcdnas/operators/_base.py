@@ -52,6 +52,9 @@ class Operator(LikeConv2d, ABC):
     SHARES: ClassVar[tuple[str, ...]] = ()
     """Names of settings that describe what a layer shares with others. They follow from the network; no space file sets them."""
 
+    ADDS_BIAS: ClassVar[bool] = False
+    """Whether the layer's own bias is added to the output of its convolutions, instead of being part of one of them."""
+
     BALANCE: ClassVar[int] = 50
     """Number of multiply-adds that take as long as writing one element: 20 to 100 on the CPUs measured."""
 

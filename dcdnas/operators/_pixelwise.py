@@ -31,6 +31,8 @@ class PixelFilter(Operator):
     calls `_make_taps`, and implements `filters` and their cost, `controlling`.
     """
 
+    ADDS_BIAS = True
+
     INTERLEAVED: ClassVar[bool] = False
     """Whether channel c uses filter c mod G; otherwise neighbouring channels share a filter."""
 

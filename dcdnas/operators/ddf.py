@@ -72,6 +72,7 @@ class DDF(Operator):
     reduction: float
 
     PUBLISHED_FORM = ""
+    ADDS_BIAS = True
 
     def __init__(
         self,

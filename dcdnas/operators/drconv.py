@@ -98,6 +98,7 @@ class DRConv(KernelMixture):
     )  # fmt: skip
 
     FORMS: ClassVar[tuple[str, ...]] = ("mix", "regions")
+    ADDS_BIAS = True
 
     num_regions: int
     num_kernels: int

@@ -61,6 +61,7 @@ class Ghost(Operator):
     )  # fmt: skip
 
     PUBLISHED_FORM = ""
+    ADDS_BIAS = True
 
     ratio: int
     ghost_size: int

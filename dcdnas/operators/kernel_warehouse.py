@@ -80,6 +80,7 @@ class KernelWarehouse(Operator):
     SHARES = ("shared_cells", "shared_start", "shared_with", "shared_basis")
     FORMS = ("aggregate", "mix")
     PUBLISHED_FORM = "aggregate"
+    ADDS_BIAS = True
 
     cells: nn.Parameter | None
     budget: float

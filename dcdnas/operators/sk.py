@@ -60,6 +60,8 @@ class SK(Operator):
         "Selective Kernel Networks", "CVPR", 2019, "1903.06586",
     )  # fmt: skip
 
+    ADDS_BIAS = True
+
     reduction: int
     least_hidden: int
 

@@ -77,6 +77,7 @@ class WeightNet(Operator):
     )  # fmt: skip
 
     FORMS: ClassVar[tuple[str, ...]] = ("activation", "kernel")
+    ADDS_BIAS = True
 
     multiplier: int
     parts: int
