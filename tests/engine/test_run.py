@@ -236,8 +236,9 @@ def test_a_request_that_nobody_heard_does_not_stop_the_next_session(tmp_path: Pa
 @pytest.mark.parametrize("number", slow_but([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]))
 def test_ctrl_c_and_termination_keep_what_is_done_and_a_resume_completes_it(tmp_path: Path, number: int) -> None:
     prepare(tmp_path / "run", config(trials=8))
-    with driver(tmp_path / "run", "slow") as process:
+    with driver(tmp_path / "run", "longer") as process:
         process.wait_for(2)
+        time.sleep(0.4)  # until further trainings are running
         os.killpg(process.pid, number)  # as a terminal does: to the driver and to all its workers
         code, out, err = process.end()
     assert (code, err) == (Resumable.exit_code, "")

@@ -102,7 +102,7 @@ def taking(seconds: float, job: Job, report: Reporter) -> Score:
     return learn(job, later, quality(job))
 
 
-slow, brief, lasting = (partial(taking, seconds) for seconds in (0.2, 0.03, 3.0))
+slow, brief, lasting, longer = (partial(taking, seconds) for seconds in (0.2, 0.03, 3.0, 1.0))
 
 
 def chatty(job: Job, report: Reporter) -> Score:
