@@ -53,9 +53,9 @@ def read_text(path: str | Path, most: int) -> str:
 
 
 def check_ends(path: str | Path) -> None:
-    """Raises OSError where reading could block forever, or where there is nothing to read.
+    """Raises OSError for pipes and sockets, whose reading could block forever, and for a file that does not exist.
 
-    Pipes and sockets can block; a shell's ``<(command)`` under /dev or /proc is accepted.
+    A shell's ``<(command)`` under /dev or /proc is accepted.
     """
     kind = os.stat(path).st_mode
     if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/")):

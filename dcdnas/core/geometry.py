@@ -17,7 +17,7 @@ NUMBERS = "in_channels", "out_channels", "kernel_size", "stride", "groups", "dil
 """Sizes of a geometry that are always known. The map's may be symbols, while an exporter traces a network."""
 
 
-def whole_number(value: object) -> int | None:
+def as_int(value: object) -> int | None:
     """Returns a whole number, Python's or NumPy's, as an int; None for anything else, also for True and False."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         return None
@@ -58,7 +58,7 @@ class ConvGeometry:
         for name in NUMBERS:
             value = getattr(self, name)
             if type(value) is not int:
-                number = whole_number(value)
+                number = as_int(value)
                 if number is None:
                     raise GeometryError(f"{name} must be a whole number, 1 or more, not {value!r:.60}.")
                 object.__setattr__(self, name, number)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dcdnas.core.geometry import Cost, whole_number
+from dcdnas.core.geometry import Cost, as_int
 from dcdnas.core.units import ALWAYS
 from dcdnas.cost._base import metrics
 from dcdnas.errors import UsageError
@@ -35,7 +35,7 @@ def count(module: nn.Module, input: Sequence[int] | Tensor, names: Iterable[str]
     if not isinstance(module, nn.Module):
         raise UsageError(f"{type(module).__name__} cannot be counted. Allowed: a torch module, like the network of dcdnas.build.")
     given: Any = tuple(input.shape[1:]) if isinstance(input, Tensor) else input
-    shape = tuple(size for each in given if (size := whole_number(each))) if isinstance(given, Sequence) else ()
+    shape = tuple(size for each in given if (size := as_int(each))) if isinstance(given, Sequence) else ()
     if not shape or len(shape) != len(given) or min(shape) < 1:
         raise UsageError(f"input cannot be {given!r}. Allowed: {SHAPE}.")
     wanted = tuple(names)

@@ -103,9 +103,10 @@ def load_test(train: Images) -> Images:
             f"{where}: images of {found}, the training part has {wanted}. Allowed: the same shape in both; write them anew."
         )
     pixels, labels = _tensors(where, raw, resolution)
-    rows = torch.arange(len(labels))
-    read = replace(train, notes=raw.notes, damaged=raw.damaged, grey_range=raw.grey_range)
-    return replace(read, pixels=pixels, labels=labels, rows=rows)
+    rows, grey_range = torch.arange(len(labels)), raw.grey_range
+    return replace(
+        train, pixels=pixels, labels=labels, rows=rows, notes=raw.notes, damaged=raw.damaged, grey_range=grey_range
+    )  # fmt: skip
 
 
 def load_both(name: str, resolution: int = 0, skip_damaged: float = 0.0) -> tuple[Images, Images]:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.geometry import whole_number
+from dcdnas.core.geometry import as_int
 from dcdnas.errors import UsageError
 from dcdnas.networks import Network, levels_of
 
@@ -100,7 +100,7 @@ class Features(nn.Module):
 def _numbers(indices: object) -> list[int]:
     """The indices as whole numbers; empty when they are not a list of them."""
     given = list(indices) if isinstance(indices, Iterable) else []
-    found = [number for each in given if (number := whole_number(each)) is not None]
+    found = [number for each in given if (number := as_int(each)) is not None]
     return found if len(found) == len(given) else []
 
 

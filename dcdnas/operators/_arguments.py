@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from dcdnas.core.geometry import ConvGeometry, Setting, whole_number
+from dcdnas.core.geometry import ConvGeometry, Setting, as_int
 from dcdnas.errors import GeometryError, UsageError
 
 Init = Literal["static", "published"]
@@ -26,7 +26,7 @@ def one_number(name: str, value: object) -> int:
     """
     if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
         value = value[0]
-    number = whole_number(value)
+    number = as_int(value)
     if number is None:
         raise GeometryError(f"{name} must be one whole number for both axes, not {value!r}.")
     return number

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dcdnas.core.dimension import dimensions
-from dcdnas.core.geometry import ConvGeometry, Setting, whole_number
+from dcdnas.core.geometry import ConvGeometry, Setting, as_int
 from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators._arguments import shown
@@ -204,7 +204,7 @@ class Operator(LikeConv2d, ABC):
         unknown = set(settings) - set(known)
         if unknown:
             raise GeometryError(f"{cls.__name__} has no setting {sorted(unknown)[0]!r}. Known: {', '.join(known) or 'none'}.")
-        settings = {name: value if (number := whole_number(value)) is None else number for name, value in settings.items()}
+        settings = {name: value if (number := as_int(value)) is None else number for name, value in settings.items()}
         for name, value in settings.items():
             known[name].check(value)
         return {name: settings.get(name, dimension.default) for name, dimension in known.items()}
