@@ -87,8 +87,14 @@ def like_guessing(share: float, chance: float, images: int) -> bool:
     return share <= chance + NORMAL * math.sqrt(chance * (1 - chance) / images)
 
 
-def between_pairs(differences: Sequence[float]) -> Difference:
+def between_pairs(differences: Sequence[float], images: int = 0) -> Difference:
     """The mean of paired differences with its t interval, which is infinite for a single pair.
+
+    Args:
+        differences: of the two readings of each pair.
+        images: n, the number of images behind each reading, which is a multiple of 1 / n; 0 if unknown. The standard deviation of
+            the differences counts as at least that of rounding both readings, sqrt(2 / 12) / n, so that a few equal differences
+            leave a margin.
 
     Raises:
         ValueError: without differences.
@@ -96,7 +102,8 @@ def between_pairs(differences: Sequence[float]) -> Difference:
     mean, pairs = statistics.fmean(differences), len(differences)
     if pairs < 2:
         return Difference(mean, math.inf, pairs)
-    return Difference(mean, student(pairs - 1) * statistics.stdev(differences) / math.sqrt(pairs), pairs)
+    deviation = max(statistics.stdev(differences), math.sqrt(2 / 12) / images if images else 0.0)
+    return Difference(mean, student(pairs - 1) * deviation / math.sqrt(pairs), pairs)
 
 
 def wilson(right: int, of: int) -> tuple[float, float]:

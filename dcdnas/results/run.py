@@ -68,12 +68,12 @@ class Confirmed:
 
         Args:
             other: to compare with.
-            images: number of images behind each reading, which gives the margin on a single shared seed; None if unknown.
+            images: number of images behind each reading, which gives the smallest margin; None if unknown.
         """
         shared = sorted(set(self.values) & set(other.values))
         if len(shared) == 1:
             return between_readings(self.values[shared[0]], other.values[shared[0]], images or 0)
-        return between_pairs([self.values[s] - other.values[s] for s in shared]) if shared else None
+        return between_pairs([self.values[s] - other.values[s] for s in shared], images or 0) if shared else None
 
 
 @dataclass(frozen=True)

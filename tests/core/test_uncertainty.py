@@ -49,6 +49,13 @@ def test_three_pairs_have_the_t_interval_that_tables_give() -> None:
     assert between_pairs([0.019, 0.02, 0.021]).distinguishable
 
 
+def test_equal_differences_of_a_few_pairs_leave_the_margin_of_rounding_to_whole_images() -> None:
+    assert not between_pairs([1 / 64, 1 / 64], images=64).distinguishable
+    assert between_pairs([0.2, 0.2, 0.2], images=64).margin == pytest.approx(4.303 * math.sqrt(1 / 6) / 64 / math.sqrt(3))
+    assert between_pairs([0.2, 0.2, 0.2], images=64).distinguishable
+    assert between_pairs([0.01, 0.02, 0.03], images=1000) == between_pairs([0.01, 0.02, 0.03])
+
+
 def test_quantiles_fall_to_the_normal_one() -> None:
     quantiles = [student(n) for n in range(1, 40)]
     assert quantiles == sorted(quantiles, reverse=True)
