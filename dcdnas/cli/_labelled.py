@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dcdnas.cli._output import Output
 from dcdnas.core.units import counted
-from dcdnas.data import Images, at_size, load, load_test, ordered_as
+from dcdnas.data import Images, at_size, load, load_test, open_source, ordered_as
 from dcdnas.errors import UsageError
 from dcdnas.training.judging import check_masks
 
@@ -45,11 +45,18 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
         test: whether to load the test part.
 
     Raises:
-        UsageError: when the images have other channels or another number of classes than the network.
+        UsageError: when the images have other channels or another number of classes than the network, or are pictures in files
+            and the network's input is not square.
         DataError: when they are missing, damaged, or of other classes.
     """
     channels, height, width = wanted.input
-    images = load(data, height, 0, skip, grey_range=wanted.grey_range)
+    square = height == width
+    if not square and open_source(data).DECODES:
+        raise UsageError(
+            f"{wanted.called} takes images of {height}x{width} pixels, and pictures in files are cut to squares. Give arrays of "
+            "that size, like npz:FILE."
+        )
+    images = load(data, height if square else 0, 0, skip, grey_range=wanted.grey_range)
     images = at_size(load_test(images) if test else images, height, width)
     if images.shape[0] != channels or len(images.classes) != wanted.classes:
         raise UsageError(

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcdnas.data._load import resized
 from dcdnas.data._picture import CHANNELS, SUFFIXES, Depth, decode, depth_of, is_deep, shown
 from dcdnas.errors import DataError, UsageError
 
@@ -66,7 +65,8 @@ def find_pictures(sources: Sequence[str | Path]) -> list[Path]:
 def read_pictures(
     paths: Sequence[Path], shape: tuple[int, int, int], batch: int, grey_range: float | None = None
 ) -> Iterator[Pictures]:
-    """Yields the pictures as input images of a network: the central square, scaled, and grey for a network with one channel.
+    """Yields the pictures as input images of a network: the largest central region of the input's shape, scaled, and grey for a
+    network with one channel.
 
     Args:
         paths: of the files.
@@ -84,19 +84,19 @@ def read_pictures(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), batch):
             part = paths[start : start + batch]
-            read = list(pool.map(lambda path: _one(path, max(height, width), depth_of(grey_range)), part))
+            read = list(pool.map(lambda path: _one(path, (height, width), depth_of(grey_range)), part))
             good = [(path, *found) for path, found in zip(part, read, strict=True) if not isinstance(found, DataError)]
             pixels = torch.stack([p for _, p, _ in good]) if good else torch.zeros(0, CHANNELS, height, width, dtype=torch.uint8)
-            pixels = resized(_grey(pixels) if channels == 1 else pixels, (height, width))
+            pixels = _grey(pixels) if channels == 1 else pixels
             damaged = [str(e) for e in read if isinstance(e, DataError)]
             yield Pictures([path for path, *_ in good], pixels, damaged, sum(deep for *_, deep in good))
 
 
-def _one(path: Path, side: int, depth: Depth | None) -> tuple[Tensor, bool] | DataError:
+def _one(path: Path, size: tuple[int, int], depth: Depth | None) -> tuple[Tensor, bool] | DataError:
     """Decodes a picture, and says whether it is grey with more than 8 bits."""
     picture = shown(path), path
     try:
-        return torch.from_numpy(np.array(decode(picture, side, depth))), is_deep(picture)
+        return torch.from_numpy(np.array(decode(picture, size[0], depth, width=size[1]))), is_deep(picture)
     except DataError as error:
         return error
 

@@ -26,17 +26,18 @@ def colour(number: int) -> tuple[int, int, int]:
 
 
 def mask_png(mask: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
-    """Returns the PNG of a mask of a picture's central square, placed in the whole picture; pixels outside have no class.
+    """Returns the PNG of a mask of a picture's central region, placed in the whole picture; pixels outside have no class.
 
     Args:
-        mask: (H, W), class numbers of at most 255.
+        mask: (H, W), class numbers of at most 255; it covers the largest region of its shape.
         size: width and height of the picture.
     """
     width, height = size
-    side = min(size)
-    square = Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST)
+    across = min(width, round(height * mask.shape[1] / mask.shape[0]))
+    down = min(height, round(width * mask.shape[0] / mask.shape[1]))
+    region = Image.fromarray(mask).resize((across, down), Image.Resampling.NEAREST)
     whole = Image.new("P", size, UNLABELLED)
-    whole.paste(square, ((width - side) // 2, (height - side) // 2))
+    whole.paste(region, ((width - across) // 2, (height - down) // 2))
     whole.putpalette([part for number in range(UNLABELLED + 1) for part in colour(number)])
     file = io.BytesIO()
     whole.save(file, "PNG")

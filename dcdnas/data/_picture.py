@@ -143,28 +143,31 @@ def facts(picture: Picture) -> Facts:
     return Facts(mode, width, height, turned, alpha, frames, depth)
 
 
-def decode(picture: Picture, resolution: int, depth: Depth | None = None, crop: Crops | None = None) -> NDArray[Any]:
-    """Decodes one picture to (3, resolution, resolution) uint8: its central square, or a crop, scaled.
+def decode(
+    picture: Picture, resolution: int, depth: Depth | None = None, crop: Crops | None = None, width: int = 0
+) -> NDArray[Any]:
+    """Decodes one picture to (3, resolution, width) uint8: its largest central region of this shape, or a crop, scaled.
 
     Args:
         picture: to decode.
-        resolution: side in pixels.
+        resolution: height in pixels.
         depth: range of the data set, for grey pictures with more than 8 bits; None for the picture's own range.
-        crop: of one image; None for the central square.
+        crop: of one image; None for the central region.
+        width: in pixels; 0 for a square.
 
     Raises:
         DataError: when the file is damaged or not a picture.
     """
     try:
         with _opened(picture) as opened:
-            view = _reduced(opened, resolution, crop)
+            view = _reduced(opened, (width or resolution, resolution), crop)
             with _ALLOWANCE.of(_bytes(opened)):
                 inverted, upright = _inverted(opened), ImageOps.exif_transpose(opened)
                 deep = upright.mode in DEEP
-                square = _deep(upright, view, depth, inverted) if deep else _shallow(upright, view)
+                cut = _deep(upright, view, depth, inverted) if deep else _shallow(upright, view)
     except UNREADABLE as error:
         raise unreadable(picture, error) from None
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+    return np.ascontiguousarray(np.asarray(cut).transpose(2, 0, 1))
 
 
 def side_of(picture: Picture) -> int:
@@ -260,38 +263,37 @@ def _turned(opened: Image.Image) -> bool:
 
 
 class View(NamedTuple):
-    """The region of a picture to use, its central square or a crop, and the side to which it is scaled.
+    """The region of a picture to use, in the centre or a crop, and the width and height to which it is scaled.
 
     `size` is the full width and height of the picture as shown, if it may be decoded at a fraction of that; else None.
     """
 
-    resolution: int
+    scaled: tuple[int, int]
     crop: Crops | None = None
     size: tuple[int, int] | None = None
 
     def of(self, picture: Image.Image) -> Image.Image:
         """Cuts the region out of a decoded picture and scales it."""
-        side = self.resolution, self.resolution
         if self.crop is None:
-            return ImageOps.fit(picture, side, Image.Resampling.BICUBIC)
+            return ImageOps.fit(picture, self.scaled, Image.Resampling.BICUBIC)
         width, height = self.size or picture.size
         across, down = picture.width / width, picture.height / height
         left, top, wide, high = self.crop.boxes(height, width)[0].tolist()
         box = (left * across, top * down, min(picture.width, (left + wide) * across), min(picture.height, (top + high) * down))
-        return picture.resize(side, Image.Resampling.BICUBIC, box)
+        return picture.resize(self.scaled, Image.Resampling.BICUBIC, box)
 
 
-def _reduced(opened: Image.Image, resolution: int, crop: Crops | None) -> View:
+def _reduced(opened: Image.Image, scaled: tuple[int, int], crop: Crops | None) -> View:
     """Makes Pillow decode a JPEG at a half, quarter or eighth of its size, if that still has enough pixels for the region."""
+    turned = opened.format == "JPEG" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)
     if opened.format != "JPEG" or crop is None:
-        opened.draft("RGB", (resolution, resolution))
-        return View(resolution, crop)
-    turned = opened.getexif().get(ORIENTATION, 1) in range(5, 9)
+        opened.draft("RGB", scaled[::-1] if turned else scaled)
+        return View(scaled, crop)
     size = opened.size[::-1] if turned else opened.size
     _, _, wide, high = crop.boxes(size[1], size[0])[0].tolist()
-    needed = math.ceil(size[0] * resolution / wide), math.ceil(size[1] * resolution / high)
+    needed = math.ceil(size[0] * scaled[0] / wide), math.ceil(size[1] * scaled[1] / high)
     opened.draft("RGB", needed[::-1] if turned else needed)
-    return View(resolution, crop, size)
+    return View(scaled, crop, size)
 
 
 def _shallow(picture: Image.Image, view: View) -> Image.Image:

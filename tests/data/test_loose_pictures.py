@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dcdnas.data import find_pictures, read_pictures
 from dcdnas.errors import DataError, UsageError
@@ -94,3 +94,20 @@ def test_deep_pictures_are_scaled_by_the_given_range_and_otherwise_each_by_its_o
     Image.fromarray(np.full((4, 4), -1, np.float32)).save(tmp_path / "a.tiff")
     (part,) = read_pictures([tmp_path / "a.tiff"], (3, 4, 4), 8, 65535.0)
     assert "grey values from -1" in part.damaged[0]
+
+
+@pytest.mark.parametrize(
+    ("format", "size", "orientation"), [("PNG", (60, 20), 1), ("JPEG", (900, 400), 1), ("JPEG", (800, 100), 6)]
+)
+def test_a_network_that_is_not_square_gets_the_largest_region_of_its_shape(
+    tmp_path: Path, format: str, size: tuple[int, int], orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    values = np.indices(size[::-1]).sum(0) * (255 / sum(size))
+    Image.fromarray(values.astype(np.uint8)).save(tmp_path / "a", format, exif=exif)
+    (found,) = read_pictures([tmp_path / "a"], (1, 10, 24), 1)
+    with Image.open(tmp_path / "a") as opened:
+        whole = ImageOps.fit(ImageOps.exif_transpose(opened), (24, 10), Image.Resampling.BICUBIC)
+    assert found.pixels.shape == (1, 1, 10, 24)
+    assert np.abs(found.pixels[0, 0].numpy().astype(float) - np.asarray(whole)).max() < 6

@@ -43,6 +43,18 @@ def test_a_mask_covers_the_central_square_of_its_picture(size: tuple[int, int]) 
     assert picture.convert("RGB").getpixel((left, top)) == colour(int(square[0, 0]))
 
 
+@pytest.mark.parametrize(
+    ("size", "box"), [((6, 2), (1, 0, 5, 2)), ((4, 2), (0, 0, 4, 2)), ((8, 8), (0, 2, 8, 6)), ((3, 40), (0, 19, 3, 21))]
+)
+def test_a_mask_that_is_not_square_covers_the_largest_region_of_its_shape(
+    size: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    values = np.asarray(Image.open(io.BytesIO(mask_png(np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.uint8), size))))
+    left, top, right, bottom = box
+    assert (values != UNLABELLED).sum() == (right - left) * (bottom - top)
+    assert (values[top:bottom, left:right] != UNLABELLED).all()
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_the_size_is_that_of_the_upright_picture(tmp_path: Path, format: str, orientation: int) -> None:
