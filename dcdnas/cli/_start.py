@@ -40,7 +40,7 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
             else ""
         )
         out.note(f"Starting from the weights of {weights}{also}")
-    return Start(known, teacher_of(teacher, images) if teacher else None)
+    return Start(known, teacher_of(out, teacher, images) if teacher else None)
 
 
 def taken_over(out: Output, architecture: Architecture, images: Images, path: Path) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def named(layers: Sequence[str], most: int = 5) -> str:
     return ", ".join([*layers[:most], *more])
 
 
-def teacher_of(path: Path, images: Images) -> Teacher:
+def teacher_of(out: Output, path: Path, images: Images) -> Teacher:
     """Loads a trained network as the teacher for a training on these images.
 
     Raises:
-        UsageError: when the teacher has other channels or classes, or the same classes in another order, or when it scores pixels
-            and the images have no masks, or the other way round.
+        UsageError: when the teacher has other channels or classes, the same classes in another order, or another range of grey
+            values, or when it scores pixels and the images have no masks, or the other way round.
     """
     model = read_model(config_file(path))
     check_masks(f"--teacher {path}", bool(model.architecture.head), images)
@@ -86,6 +86,17 @@ def teacher_of(path: Path, images: Images) -> Teacher:
     if model.labels and tuple(model.labels) != images.classes:
         raise UsageError(
             f"--teacher {path}: has other classes than {images.name}, or another order of them. Train it on that data set."
+        )
+    ranges = model.grey_range, images.grey_range
+    if None not in ranges and ranges[0] != ranges[1]:
+        raise UsageError(
+            f"--teacher {path}: was trained on grey pictures whose value {ranges[0]:g} is read as 255; in {images.name} that is "
+            f"{ranges[1]:g}. Train it on that data set."
+        )
+    if images.grey_range and not model.grey_range:
+        out.warn(
+            f"Note: --teacher {path} does not record the range of grey pictures with more than 8 bits in its training. Like the "
+            f"new network, it receives those of {images.name} scaled from 0 to {images.grey_range:g}."
         )
     normalisation = model.normalisation
     mean, std = (normalisation.mean, normalisation.std) if normalisation else (images.mean, images.std)
