@@ -14,7 +14,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.data import Split
-    from dcdnas.export import Written
+    from dcdnas.export import Model, Written
 
 __all__ = ["export"]
 
@@ -120,7 +120,7 @@ def _written(
     from dcdnas.export import CARD, export_model
     from dcdnas.pages.card import replaceable, write_card
 
-    model, carded = one.model(), "config" in formats
+    model, carded = _model(one, trained), "config" in formats
     if carded and not replaceable(folder):
         out.note(f"Note: {folder / CARD} was not written by dcdnas; it is kept, and no model card is written.")
         carded = False
@@ -131,6 +131,17 @@ def _written(
         return [*more, *(write_card(model, made, [*written, *more], known, licence) if carded else ())]
 
     return export_model(model, folder, formats, trained, beside)
+
+
+def _model(one: Found, trained: Path | None) -> Model:
+    """Returns the model to export, with the normalisation and the class names of the training of its weights, if it has any."""
+    from dcdnas.export import as_trained, check_described
+
+    if trained is None:
+        return one.model()
+    model = as_trained(one.model(), trained, one.path)
+    check_described(model, trained)
+    return model
 
 
 def _quantized(made: Path, images: Split) -> Written:
@@ -152,7 +163,7 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
     from dcdnas.errors import UsageError
     from dcdnas.training.full import VALIDATION
 
-    model = one.model()
+    model = _model(one, trained)
     known = model.provenance.get("training") or model.provenance.get("recipe") or {}
     name = data or known.get("data")
     if trained is None or not name:

@@ -18,6 +18,7 @@ from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.geometry import Cost
 from dcdnas.core.plugins import outside
 from dcdnas.core.units import costs, mix, notation
+from dcdnas.core.weights_metadata import weights_metadata
 from dcdnas.core.yaml_lines import Document, Dumper, as_yaml, parse_yaml, read_yaml
 from dcdnas.errors import FileError, MismatchError
 from dcdnas.results.known import breakdown_of, measured_of, price_of
@@ -86,14 +87,8 @@ class Model:
 
     def metadata(self) -> dict[str, str]:
         """Returns the metadata of files with weights: input size, normalisation, class names and grey range, each as JSON."""
-        known: dict[str, Any] = {"input_size": list(self.architecture.input)}
-        if self.normalisation:
-            known |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
-        if self.labels:
-            known["label_names"] = list(self.labels)
-        if self.grey_range:
-            known["grey_range"] = self.grey_range
-        return {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
+        scale = self.normalisation or Normalisation((), ())
+        return weights_metadata(self.architecture.input, scale.mean, scale.std, self.labels, self.grey_range)
 
 
 def _without_folder(record: Mapping[str, str]) -> dict[str, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dcdnas.core.extras import need
 from dcdnas.core.files import is_file, is_folder, utf8_path
 from dcdnas.errors import FileError, UsageError
-from dcdnas.export.config import Model, Normalisation, finite, is_grey_range, read_model
+from dcdnas.export.config import Normalisation, read_model
+from dcdnas.export.metadata import as_trained, check_described, metadata_of
 from dcdnas.export.model import load_weights
 from dcdnas.export.names import CONFIGS, EXECUTORCH, ONNX, PT2, STANDALONE, WEIGHTS
 
@@ -144,11 +144,14 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
     Raises:
         FileError: when a file is missing, damaged, of another kind, or belongs to another network.
         MissingPackageError: for an ONNX model without onnxruntime.
+        UsageError: for weights besides those in an ONNX model.
     """
     path = Path(source)
     if not os.path.exists(path):
         raise FileError(f"{path}: no such file or folder. Give a folder with config.yaml and {WEIGHTS}, or an ONNX model.")
     if path.suffix == ".onnx":
+        if weights is not None:
+            raise UsageError(f"{path} has its own weights, so --weights {weights} would have no effect. Leave it out.")
         return _onnx(path)
     if path.suffix in OTHERS and is_file(path):
         raise FileError(
@@ -158,7 +161,7 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
     config = config_file(path)
     beside = config.with_name(WEIGHTS)
     if weights is not None or (is_file(config) and is_file(beside)):
-        return _torch(read_model(config), Path(weights or beside))
+        return _torch(config, Path(weights or beside))
     if is_file(config.with_name(ONNX)):
         return _onnx(config.with_name(ONNX))
     raise FileError(
@@ -167,15 +170,18 @@ def open_network(source: str | Path, weights: str | Path | None = None) -> Opene
     )
 
 
-def _torch(model: Model, weights: Path) -> Opened:
+def _torch(config: Path, weights: Path) -> Opened:
     import torch
 
     from dcdnas.networks import build_network
     from dcdnas.training.full import best_device
     from dcdnas.training.optimizer import Precision
 
+    model = read_model(config)
     network = build_network(model.architecture)
     load_weights(network, weights)
+    model = as_trained(model, weights, config)
+    check_described(model, weights)
     device = torch.device(best_device())
     network, precision = network.eval().to(device), Precision(device)
 
@@ -202,7 +208,7 @@ def _onnx(path: Path) -> Opened:
     except Exception as error:
         raise _refused(path, "load", error) from None
     inputs, output = session.get_inputs(), session.get_outputs()[0]
-    said = _metadata(path, session.get_modelmeta().custom_metadata_map)
+    said = metadata_of(path, session.get_modelmeta().custom_metadata_map)
     shape = tuple(said.get("input_size") or inputs[0].shape[1:])
     sizes, whole = [*shape, *output.shape[1:]], len(output.shape) == 2
     of_images = len(inputs) == 1 and len(shape) == 3 and all(type(n) is int and n > 0 for n in sizes)
@@ -231,38 +237,3 @@ def _refused(path: Path, what: str, error: Exception) -> FileError:
     """Converts an exception of onnxruntime, which has one for each of its status codes, to an error about the file."""
     problem = " ".join(str(error).split())
     return FileError(f"{path}: onnxruntime cannot {what} it: {problem:.200}. Export it again.")
-
-
-def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(finite(v) for v in value)
-
-
-LEGAL: Mapping[str, Callable[[Any], bool]] = {
-    "input_size": lambda v: _numbers(v) and len(v) == 3 and all(type(n) is int and 0 < n < 2**16 for n in v),
-    "mean": _numbers,
-    "std": lambda v: _numbers(v) and all(n > 0 for n in v),
-    "label_names": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
-    "grey_range": is_grey_range,
-}
-"""Names that are read from a file's metadata, with the checks of their values."""
-
-
-def _metadata(path: Path, kept: Mapping[str, str]) -> dict[str, Any]:
-    """Parses and checks the metadata that `Model.metadata` writes, because the file is untrusted."""
-    found = {}
-    for name, fits in LEGAL.items():
-        if name not in kept:
-            continue
-        try:
-            found[name] = json.loads(kept[name])
-        except (ValueError, RecursionError):
-            found[name] = None
-        if not fits(found[name]):
-            raise FileError(f"{path}: {name} in its metadata is {kept[name]!r:.60}. Export it again.")
-    channels = found.get("input_size", [0])[0]
-    for name in ("mean", "std"):
-        if name in found and channels and len(found[name]) != channels:
-            raise FileError(
-                f"{path}: {name} in its metadata has {len(found[name])} numbers for {channels} channels. Export it again."
-            )
-    return found

@@ -9,7 +9,7 @@ may be opened safely.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,19 +68,19 @@ def write(training: Training, path: Path, about: Mapping[str, Any]) -> None:
     write_whole(path, save({name: packed(tensor) for name, tensor in _tensors(training).items()}, head))
 
 
-def write_weights(network: nn.Module, path: Path, classes: Sequence[str] = ()) -> None:
+def write_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes the current weights of a network in the format that `dcdnas.load` and ``--weights`` read.
 
     Args:
         network: whose weights are written.
         path: of the file.
-        classes: names of the classes, if they are known.
+        metadata: of the file, like that of `dcdnas.core.weights_metadata`; None for none.
 
     Raises:
         Resumable: when the disk is full.
         RunError: when the folder cannot be written to.
     """
-    head = {"format": "pt"} | ({"label_names": json.dumps(classes, ensure_ascii=False)} if classes else {})
+    head = {"format": "pt", **(metadata or {})}
     write_whole(path, save({name: packed(tensor) for name, tensor in network.state_dict().items()}, head))
 
 

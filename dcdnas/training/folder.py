@@ -16,6 +16,7 @@ from dcdnas.core.dynamics import Reading
 from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
+from dcdnas.core.weights_metadata import weights_metadata
 from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
 from dcdnas.training import attentions, checkpoint
@@ -136,7 +137,9 @@ class TrainingFolder:
         said = loss if math.isfinite(loss) else None
         row = Row(result.epoch, rate, said, dict(result.values), result.seconds, images_per_second)
         if row.reached > max((r.reached for r in self.rows), default=-1.0):
-            checkpoint.write_weights(training.network, self.path / BEST, training.images.classes)
+            of = training.images
+            metadata = weights_metadata(of.shape, of.mean, of.std, of.classes, of.grey_range)
+            checkpoint.write_weights(training.network, self.path / BEST, metadata)
         self.rows.append(row)
         self._keep_reading(training)
         self.keep(training)

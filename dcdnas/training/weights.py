@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,19 +35,36 @@ def read_weights(path: Path) -> Weights:
     Raises:
         FileError: when the file is missing, damaged or not safetensors, or a weight is not finite.
     """
-    if not is_file(path):
-        raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
-    try:
-        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
-            head = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise FileError(_unreadable(path, error)) from None
+    with _opened(path) as file:
+        head = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise FileError(f"{path}: {wrong[0]}{more}: numbers that are not finite. It is damaged, or its training diverged.")
     return Weights(tensors, _classes(head.get("label_names", "")))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Reads the metadata of a file with weights, without its tensors.
+
+    Raises:
+        FileError: when the file is missing, damaged or not safetensors.
+    """
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a safetensors file; raises FileError when it cannot be opened or read."""
+    if not is_file(path):
+        raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
+    try:
+        with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise FileError(_unreadable(path, error)) from None
 
 
 def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Tensor], but: tuple[str, ...] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,7 +211,7 @@ def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path
 @pytest.mark.parametrize("names", [tuple("0123456789")[::-1], tuple("abcdefghij")])
 def test_the_classifier_of_other_names_or_another_order_of_them_begins_anew(tmp_path: Path, names: tuple[str, ...]) -> None:
     path, net = tmp_path / "weights.safetensors", network()
-    write_weights(net, path, tuple("0123456789"))
+    write_weights(net, path, {"label_names": json.dumps([*"0123456789"])})
     assert weights_for(net, path, tuple("0123456789"))[1] == ()
     assert weights_for(net, path)[1] == ()
     known, fresh = weights_for(net, path, names)
