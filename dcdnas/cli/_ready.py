@@ -73,9 +73,16 @@ def ready_for(out: Output, found: Found, wanted: Wanted, folder: Path) -> Ready:
     return Ready(task, images, split(images, VALIDATION), best_device(), start)
 
 
-def read_images(out: Output, found: Found, task: TrainingTask) -> Images:
-    """Reads the training part of a data set for a network; prints a note if the network has to be adapted to the images."""
-    images, of = images_for(found.architecture, task), found.architecture
+def read_images(out: Output, found: Found, task: TrainingTask, grey_range: float | None = None) -> Images:
+    """Reads the training part of a data set for a network; prints a note if the network has to be adapted to the images.
+
+    Args:
+        out: output for the note.
+        found: the network.
+        task: names the data set.
+        grey_range: as for `dcdnas.data.load`.
+    """
+    images, of = images_for(found.architecture, task, grey_range), found.architecture
     if images.notes:
         out.note(f"{task.data}: {'; '.join(images.notes)}.")
     if images.shape != of.input or len(images.classes) != of.classes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,14 +85,16 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
 
     Raises:
         UsageError: when the data set is not known, or only the user's own task knows it.
+        DataError: when the images are of other classes than the network was trained on.
         FileError: when the weights cannot be read, or belong to another network.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.cli._ready import read_images
     from dcdnas.core.task import TrainingTask
+    from dcdnas.data import ordered_as
     from dcdnas.engine.repeat import task_of
     from dcdnas.errors import UsageError
-    from dcdnas.export import load_trained
+    from dcdnas.export import as_trained, load_trained
     from dcdnas.training.attentions import FILE, readings_in
 
     if data:
@@ -101,7 +103,13 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         task = task_of(found.run.folder, found.trial)
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-    network, validation = load_trained(found.architecture, read_images(out, found, task), weights)
+    model = as_trained(found.model(), weights, found.path)
+    images = read_images(out, found, task, model.grey_range)
+    if model.labels:
+        images = ordered_as(images, model.labels)
+    if model.normalisation:
+        images = replace(images, mean=model.normalisation.mean, std=model.normalisation.std)
+    network, validation = load_trained(found.architecture, images, weights)
     readings = readings_in(weights.with_name(FILE))
     return attentions(network, validation, count, f"weights of {weights}", readings)
 

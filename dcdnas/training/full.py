@@ -53,22 +53,28 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def images_for(architecture: Architecture, task: TrainingTask) -> Images:
+def images_for(architecture: Architecture, task: TrainingTask, grey_range: float | None = None) -> Images:
     """Loads a task's training images, at the network's input size if they have the network's classes and channels.
 
     Pictures in files are read as needed when resized crops are taken from their original pixels, or when the decoded pictures
     would take too much memory.
+
+    Args:
+        architecture: of the network.
+        task: names the data set, and says how it is read.
+        grey_range: as for `dcdnas.data.load`.
 
     Raises:
         DataError: when the data set is missing or damaged.
     """
     channels, height, _ = architecture.input
     side = task.resolution or (height if open_source(task.data).DECODES else 0)
-    images = load(task.data, side, task.classes, task.skip_damaged, 0 if task.augment == "resized-crop" else DECODED)
+    decoded = 0 if task.augment == "resized-crop" else DECODED
+    images = load(task.data, side, task.classes, task.skip_damaged, decoded, grey_range)
     same = images.shape[0] == channels and len(images.classes) == architecture.classes
     if side or not same or images.shape[1] == height:
         return images
-    return load(task.data, height, task.classes, task.skip_damaged)
+    return load(task.data, height, task.classes, task.skip_damaged, grey_range=grey_range)
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:
