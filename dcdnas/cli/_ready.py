@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dcdnas.cli._labelled import say_absent, say_lacks
@@ -13,7 +13,8 @@ from dcdnas.cli._source import Source as Found
 from dcdnas.cli._start import start_of
 from dcdnas.core.files import make_folder
 from dcdnas.core.task import TrainingTask
-from dcdnas.data import Images, Split, load_test, split
+from dcdnas.data import Images, Split, load_test, ordered_as, split
+from dcdnas.export import Model
 from dcdnas.training.full import VALIDATION, best_device, images_for
 from dcdnas.training.starting import Start
 
@@ -92,3 +93,14 @@ def read_images(out: Output, found: Found, task: TrainingTask, grey_range: float
             f"{priced} and {of.classes:,}."
         )
     return images
+
+
+def images_as_trained(out: Output, found: Found, task: TrainingTask, model: Model) -> Images:
+    """Reads the training part of a data set in the class order, normalisation and grey range of a network's own training.
+
+    Raises:
+        DataError: when the images are of other classes than those of the training.
+    """
+    images, scale = read_images(out, found, task, model.grey_range), model.normalisation
+    images = ordered_as(images, model.labels) if model.labels else images
+    return replace(images, mean=scale.mean, std=scale.std) if scale else images

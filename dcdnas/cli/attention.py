@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,9 +89,8 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         FileError: when the weights cannot be read, or belong to another network.
     """
     from dcdnas.analysis.attention import attentions
-    from dcdnas.cli._ready import read_images
+    from dcdnas.cli._ready import images_as_trained
     from dcdnas.core.task import TrainingTask
-    from dcdnas.data import ordered_as
     from dcdnas.engine.repeat import task_of
     from dcdnas.errors import UsageError
     from dcdnas.export import as_trained, load_trained
@@ -103,12 +102,7 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         task = task_of(found.run.folder, found.trial)
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-    model = as_trained(found.model(), weights, found.path)
-    images = read_images(out, found, task, model.grey_range)
-    if model.labels:
-        images = ordered_as(images, model.labels)
-    if model.normalisation:
-        images = replace(images, mean=model.normalisation.mean, std=model.normalisation.std)
+    images = images_as_trained(out, found, task, as_trained(found.model(), weights, found.path))
     network, validation = load_trained(found.architecture, images, weights)
     readings = readings_in(weights.with_name(FILE))
     return attentions(network, validation, count, f"weights of {weights}", readings)
