@@ -35,7 +35,7 @@ def resume(
     log: Log = None,
     dashboard: Dashboard = False,
 ) -> None:
-    """Resume a run exactly where it ended.
+    """Resume a run exactly where it ended, with the executor and --jobs of its last session unless others are given.
 
     Interrupted trainings are repeated, all others are kept; --retry-failed repeats failed ones, too. With --retry-failed and
     `--plugin my_task.py`, a corrected task file replaces the run's copy, provided that no training of the run has succeeded.
@@ -46,7 +46,7 @@ def resume(
     from dcdnas.cli._running import go
     from dcdnas.cli._source import offer_plugins_of
     from dcdnas.engine.mended import take_mended_task
-    from dcdnas.engine.planning import chosen_execution
+    from dcdnas.engine.planning import as_before, chosen_execution, machine_in_words
     from dcdnas.engine.planning.settings import SearchSettings
     from dcdnas.engine.prepare import extend
     from dcdnas.errors import RunError
@@ -64,9 +64,10 @@ def resume(
     offer_plugins_of(before)
     if trials is not None:
         extend(folder, wanted(trials, before.asked, before.ended))
-    how = chosen_execution(SearchSettings.gather(flags))
+    how = chosen_execution(as_before(SearchSettings.gather(flags), folder))
     goal = load_run(folder).asked
     out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
+    out.note(f"Machine    {machine_in_words(how)}")
     out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})
     go(out, folder, how, dashboard, retry_failed)
 

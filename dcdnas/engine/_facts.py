@@ -88,5 +88,6 @@ _KINDS: Mapping[str, Callable[[object], bool]] = {
     "reason": lambda v: isinstance(v, str),
     "ending": lambda v: v is None or isinstance(v, str),
     "confirming": _left,
+    "execution": lambda v: isinstance(v, dict) and isinstance(v.get("executor"), str) and is_count(v.get("jobs")),
 }
 """Validity check by fact, for the facts on which programs base decisions."""

@@ -68,6 +68,7 @@ def search(
     ):
         store.claim(lock.token)
         store.set_ending(None)
+        store.set_meta("execution", {"executor": execution.executor, "jobs": execution.jobs})
         clear_request(folder)
         until = time.monotonic() + execution.timeout
         loop = SearchLoop(

@@ -17,6 +17,9 @@ from commands import SEARCH, Run
 
 from dcdnas.core.budget import parse_budget, within
 from dcdnas.cost import measure, notations, price
+from dcdnas.engine.planning import as_before
+from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.store import Store
 from dcdnas.networks import build_network
 from dcdnas.results import load_run
 from dcdnas.space.library import load_space
@@ -87,6 +90,24 @@ def test_another_search_under_the_name_is_refused_with_the_difference(run: Run, 
 def test_resume_reaches_exactly_the_number_that_is_asked(run: Run, searched: Path) -> None:
     assert run("resume", "done", "-n", "+1", "--executor", "inline").code == 0
     assert load_run("done").ended == 6
+
+
+def test_resume_trains_as_many_at_once_as_the_last_session_unless_told_otherwise(run: Run, searched: Path) -> None:
+    folder = searched / "runs" / "done"
+
+    def chosen(**flags: object) -> tuple[str, int]:
+        settings = as_before(SearchSettings.gather(flags), folder)
+        return settings.executor, settings.jobs
+
+    assert chosen() == ("inline", 0)
+    assert chosen(executor="local", jobs=3) == ("local", 3)
+    said = run("resume", "done", "-n", "+1")
+    assert said.code == 0
+    assert "Machine    1 worker x 1 CPU thread" in said.err
+    for written, expected in (({"executor": "local", "jobs": 2}, ("local", 2)), ({"executor": "gone", "jobs": 2}, ("ray", 2))):
+        with closing(Store(folder, "w")) as store:
+            store.set_meta("execution", written)
+        assert chosen() == expected
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from pathlib import Path
 
 import torch
 
@@ -10,6 +12,7 @@ from dcdnas.core.units import counted
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.store import Store
 from dcdnas.engine.trackers import trackers
 from dcdnas.errors import UsageError
 
@@ -38,6 +41,20 @@ def chosen_execution(settings: SearchSettings) -> Execution:
         executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
         address=settings.address, timeout=settings.timeout or math.inf, patience=settings.patience, log=log,
     )  # fmt: skip
+
+
+def as_before(settings: SearchSettings, folder: Path) -> SearchSettings:
+    """Takes the executor and the number of parallel trainings of a run's last session where the settings do not state them.
+
+    A sampler proposes by the results that are there, so with another number of trainings at a time a resumed search would
+    propose other networks than the uninterrupted one. An executor that is not known here, such as a plugin's, is not taken.
+    """
+    with closing(Store(folder)) as store:
+        last = store.meta("execution") or {}
+    found = {key: last[key] for key in ("executor", "jobs") if key in last and key not in settings.model_fields_set}
+    if found.get("executor") not in executors:
+        found.pop("executor", None)
+    return settings.model_copy(update=found)
 
 
 def at_one_time(execution: Execution) -> int:
