@@ -79,6 +79,19 @@ def test_the_interval_holds_the_true_area_although_the_best_of_noisy_readings_is
     assert held > 80
 
 
+def test_the_interval_of_a_small_search_holds_a_gain_that_its_readings_hide() -> None:
+    rng, noise, held, nothing = random.Random(0), 0.02, 0, []
+    for _ in range(100):
+        true = [Point(1.0, 0.4, True), *(Point(10.0 * (n + 1), 0.42, False) for n in range(4)), Point(100.0, 0.41, True)]
+        read = [p._replace(value=rng.gauss(p.value, noise)) for p in true]
+        found, truth = area_with_interval(read, 1.0, 100.0, [noise] * len(read), draws=200), area_above(true, 1.0, 100.0)
+        held += found.low <= truth <= found.high
+        nothing += [found] if found.value == 0 else []
+    assert held > 90
+    assert nothing
+    assert all(found.low == 0 < found.high for found in nothing)
+
+
 def test_a_cost_of_nothing_stands_where_its_metric_says() -> None:
     """Three of six decades: without the metric's word, nothing at all would be dearer than the budget."""
     known = [Point(0.0, 0.5, False), Point(1e-9, 0.5, True)]
