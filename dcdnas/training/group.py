@@ -45,6 +45,10 @@ class Group:
         """Replaces the gradients by their means over the processes, and returns the mean of the losses."""
         return loss
 
+    def total(self, count: Tensor) -> Tensor:
+        """Returns the sum () over the processes of a number () in each of them, of the same type."""
+        return count
+
     def learning(self, network: nn.Module) -> AbstractContextManager[None]:
         """Returns the context manager for an epoch's steps, in which the network learns a part of every batch."""
         return nullcontext()
@@ -94,6 +98,12 @@ class Processes(Group):
         for gradient, mean in zip(gradients, parts, strict=True):
             gradient.copy_(mean.view_as(gradient))
         return flat[-2].clone()
+
+    def total(self, count: Tensor) -> Tensor:
+        """See `Group.total`."""
+        found = count.clone()
+        dist.all_reduce(found)
+        return found
 
     def learning(self, network: nn.Module) -> AbstractContextManager[None]:
         """See `Group.learning`; on CUDA the BatchNorms normalise by the whole batch."""

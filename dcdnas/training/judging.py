@@ -14,7 +14,12 @@ from dcdnas.errors import UsageError
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, smoothing: float = 0.0, reduction: str = "mean", weights: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    smoothing: float = 0.0,
+    reduction: str = "mean",
+    weights: Tensor | None = None,
+    divisor: Tensor | None = None,
 ) -> Tensor:
     """Returns the cross entropy of logits (N, K) and labels (N,), or of logits (N, K, H, W) and masks (N, H, W).
 
@@ -26,13 +31,16 @@ def cross_entropy(
         smoothing: label smoothing, 0 to 1.
         reduction: ``sum``, or ``mean`` over images or labelled pixels, which is 0 when there are no labelled pixels.
         weights: (K,) of the classes; None for 1 each. The mean divides by the number of images, not by the sum of the weights.
+        divisor: () that the mean over masks divides by instead of the number of labelled pixels, when they are a part of a batch.
     """
     if labels.dim() == 1 and weights is None:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
     weights = None if weights is None else weights.to(logits.dtype)
     nothing = UNLABELLED if labels.dim() > 1 else -1
     total = F.cross_entropy(logits, labels, weights, ignore_index=nothing, label_smoothing=smoothing, reduction="sum")
-    return total if reduction == "sum" else total / (labels != nothing).sum().clamp(min=1)
+    if reduction == "sum":
+        return total
+    return total / ((labels != nothing).sum().clamp(min=1) if divisor is None else divisor.to(total.dtype))
 
 
 def class_weights(images: Images, balance: float) -> Tensor | None:

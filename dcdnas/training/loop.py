@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Score
-from dcdnas.data import Images, Split
+from dcdnas.data import UNLABELLED, Images, Split
 from dcdnas.errors import DataError, Diverged, TrainingTimeout
 from dcdnas.networks import Network
 from dcdnas.training.augment import drawn_crops, normalised, varied
@@ -176,20 +176,36 @@ class Training:
         mix = drawn(tuple(x.shape), self.task, len(self.curve), self.generator)
         y, others, share = (y, y, 1.0) if mix is None else mix.labels(y)
         x = x if mix is None else mix.applied(x)
+        pixels = self._labelled_pixels(y)
         total = torch.zeros((), device=self.device)
         for some, labels, partners in zip(*(of.chunk(self.task.accumulate) for of in (x, y, others)), strict=True):
             with self.precision.autocast():
-                loss = self._loss(some, labels, partners, share) * (len(some) / len(x))
+                loss = self._loss(some, labels, partners, share, pixels) * (len(some) / len(x))
             self.precision.backward(loss)
             total += loss.detach()
         return total
 
-    def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float) -> Tensor:
-        """Returns the loss of mixed images, whose labels are `y` with weight `share` and `others` with the rest."""
+    def _labelled_pixels(self, y: Tensor) -> Tensor | None:
+        """Returns the mean number () of labelled pixels in the masks (N, H, W) of the whole batch; None for labels (N,).
+
+        The loss of each part of the batch divides by it, so that every labelled pixel of the batch has the same weight. Mixed
+        images have the same number of labelled pixels in their partners' masks, which are the same masks in another order.
+        """
+        if y.dim() == 1:
+            return None
+        return self.group.total((y != UNLABELLED).sum()).clamp(min=1).double() / (len(y) * self.group.size)
+
+    def _loss(self, x: Tensor, y: Tensor, others: Tensor, share: float, pixels: Tensor | None = None) -> Tensor:
+        """Returns the loss of mixed images, whose labels are `y` with weight `share` and `others` with the rest.
+
+        `pixels` is the result of `_labelled_pixels` for the batch that the images are a part of.
+        """
         logits, smoothing = self.network(x), self.task.label_smoothing
-        loss = cross_entropy(logits, y, smoothing, weights=self.weights)
+        divisor = None if pixels is None else pixels * len(x)
+        loss = cross_entropy(logits, y, smoothing, weights=self.weights, divisor=divisor)
         if share < 1:
-            loss = share * loss + (1 - share) * cross_entropy(logits, others, smoothing, weights=self.weights)
+            of_others = cross_entropy(logits, others, smoothing, weights=self.weights, divisor=divisor)
+            loss = share * loss + (1 - share) * of_others
         return self.teacher.blended(loss, logits, x, self.task) if self.teacher else loss
 
     def read(self) -> EpochResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
-from small_training import TASK, network, small_data
+from small_training import SETTINGS, TASK, network, small_data
 from torch import Tensor, nn
 
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.trial import EpochResult
+from dcdnas.data import UNLABELLED, Split, load
 from dcdnas.errors import TrainingError
+from dcdnas.networks import Network, build_network
 from dcdnas.training.augment import seed_of
 from dcdnas.training.group import ALONE, Group, Processes
 from dcdnas.training.loop import Training, batches, seeded
@@ -23,23 +27,36 @@ WORKERS, NAMES = 2, ("accuracy", "loss")
 STEP = replace(TASK, epochs=1, batch_size=50, augment="resized-crop", norm_batches=0)
 
 
-def first_step(group: Group) -> dict[str, Tensor]:
+def first_step(group: Group, masks: bool = False) -> dict[str, Tensor]:
     """Gradients and loss of the first step, with BatchNorm in eval mode, so that no image sees the others."""
     torch.set_num_threads(1)
-    net = network()
+    net, data = scoring_pixels() if masks else (network(), small_data())
     net.train = lambda mode=True: nn.Module.train(net, False)  # type: ignore[method-assign]
-    training = Training(net, small_data(), replace(STEP, augment="none"), torch.Generator(), group=group)
-    training.order = torch.randperm(250, generator=torch.Generator().manual_seed(seed_of(STEP.seed, 0)))
+    training = Training(net, data, replace(STEP, augment="none", accumulate=1 + masks), torch.Generator(), group=group)
+    training.order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed_of(STEP.seed, 0)))
     next(training.steps())
     found = {name: p.grad.contiguous() for name, p in net.named_parameters() if p.grad is not None}
     return {**found, "the loss": training.loss.reshape(1)}
+
+
+def scoring_pixels() -> tuple[Network, Split]:
+    """A network that scores pixels, and 60 images whose masks have a class at fewer and fewer of their pixels."""
+    images = load("shapes")
+    labels = images.labels.clone()
+    for number, mask in enumerate(labels[:60]):
+        mask[32 - number // 2 :] = UNLABELLED
+    images = replace(images, labels=labels)
+    with seeded(0):
+        net = build_network(Architecture("mobilenetv2", {**SETTINGS, "decoder_channels": 8}, {}, (3, 32, 32), 5, "decoder"))
+    return net, Split(images.take(torch.arange(60)), images.take(torch.arange(60, 70)))
 
 
 def process(rank: int, folder: str) -> None:
     """One of two: writes its gradients, and what a reading that fails in the first one does in this one."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORKERS)
     group = Processes(lambda: rank == 0)
-    save_file(first_step(group), f"{folder}/gradients-{rank}.safetensors")
+    for masks in (False, True):
+        save_file(first_step(group, masks), f"{folder}/gradients-{rank}-{masks}.safetensors")
     said = ["all stop" if group.stopped else "nobody stops"]
 
     def good() -> EpochResult:
@@ -65,10 +82,10 @@ def test_the_mean_gradients_of_two_processes_are_those_of_one_on_the_joined_batc
     for one in started:
         one.join(240)
         assert one.exitcode == 0
-    with seeded(0):
-        alone = first_step(ALONE)
-    for rank in range(WORKERS):
-        together = load_file(tmp_path / f"gradients-{rank}.safetensors")
+    for rank, masks in product(range(WORKERS), (False, True)):
+        with seeded(0):
+            alone = first_step(ALONE, masks)
+        together = load_file(tmp_path / f"gradients-{rank}-{masks}.safetensors")
         assert set(together) == set(alone)
         for name, gradient in alone.items():
             torch.testing.assert_close(together[name], gradient, atol=1e-6, rtol=1e-5)

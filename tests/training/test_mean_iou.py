@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
@@ -216,6 +217,34 @@ def test_a_teacher_of_pixels_is_learnt_at_each_of_them() -> None:
         next(training.steps())
     p, q = of(inputs[0]).softmax(1), outputs[0].softmax(1)
     torch.testing.assert_close(training.loss, (p * (p / q).log()).sum(1).mean(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"mixup": 0.5}, {"mixup": 0.5, "class_balance": 1.0, "label_smoothing": 0.1, "distillation": 0.5}]
+)
+def test_gradients_of_parts_are_those_of_a_batch_also_when_masks_lack_classes(said: dict[str, float]) -> None:
+    """With BatchNorm in eval mode, so that no image sees the others; 10 images in 3 parts of other sizes."""
+    data, found = thinned(few()), []
+    for parts in (1, 3):
+        task = replace(TrainingTask(epochs=1, batch_size=10, augment="none", accumulate=parts), **said)  # type: ignore[arg-type]
+        teacher = Teacher(dense(), data.train.mean, data.train.std) if "distillation" in said else None
+        net = dense()
+        net.train = lambda mode=True, net=net: nn.Module.train(net, False)  # type: ignore[method-assign,misc]
+        with seeded(1) as generator:
+            training = Training(net, data, task, generator, teacher=teacher)
+            next(training.steps())
+        gradients = [p.grad for p in net.parameters() if p.grad is not None]
+        found.append([*gradients, training.loss])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+def thinned(data: Split) -> Split:
+    """The images with a class at fewer and fewer of their pixels, and at none in every eighth of them."""
+    labels = data.train.labels.clone()
+    for number, mask in enumerate(labels):
+        mask[32 - 32 * (number % 8) // 7 :] = UNLABELLED
+    return Split(*(replace(part, labels=labels) for part in data))
 
 
 def test_mixed_images_are_trained_on_both_masks() -> None:
