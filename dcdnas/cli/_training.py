@@ -20,9 +20,10 @@ from dcdnas.data import Images, Split
 from dcdnas.engine.executors.ray.together import Workers
 from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
 from dcdnas.tasks import OBJECTIVES
+from dcdnas.training.folder import RESULT
 from dcdnas.training.full import Trained, judged_on_test, mean_and_spread, train_seeds
 
-RESULT, LOG = "result.json", "workers.log"
+LOG = "workers.log"
 
 TEST = "test_"
 """Prefix of the names of test results."""

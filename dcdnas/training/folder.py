@@ -14,8 +14,10 @@ from typing import Any
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.dynamics import Reading
 from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.json_files import read_json
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
+from dcdnas.core.units import counted
 from dcdnas.core.weights_metadata import weights_metadata
 from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
@@ -26,6 +28,9 @@ from dcdnas.training.schedule import learning_rate
 LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
 """Names of the files: the checkpoint to resume from, the weights of the best epoch, and a table with one row per epoch. For a
 classifier the folder also contains `attentions.FILE`, with the statistics of its attentions after each epoch."""
+
+RESULT = "result.json"
+"""Name of the file with the results of all seeds, in the folder that contains those of the trainings."""
 
 LOOKED_AT = 1000
 """Number of images of each part, evenly spaced, whose pixels are compared to distinguish data sets."""
@@ -74,11 +79,11 @@ class TrainingFolder:
         self.rows: list[Row] = []
         self.readings: list[Reading] = []
 
-    def prepare(self, resume: bool) -> None:
-        """Creates the folder, checks that it can be written to, and checks that a training in it may and can be resumed.
+    def prepare(self) -> None:
+        """Creates the folder, checks that it can be written to, and checks that a training in it can be resumed.
 
         Raises:
-            RunError: when the folder cannot be written to, or contains a different training or one that is not to be resumed.
+            RunError: when the folder cannot be written to, or contains a different training.
             FileError: when its checkpoint is damaged.
         """
         make_folder(self.path)
@@ -87,8 +92,6 @@ class TrainingFolder:
         trial.unlink()
         if not self.last.exists():
             return
-        if not resume:
-            raise RunError(f"{self.path} contains a training already. Continue it with --resume, or name another folder with -o.")
         found = differences(checkpoint.read(self.last).facts.get("about"), self.about)
         if found:
             raise RunError(
@@ -157,6 +160,39 @@ class TrainingFolder:
         if reading.layers:
             self.readings.append(reading)
             write_whole(self.path / attentions.FILE, attentions.as_csv(self.readings))
+
+
+def check_kept(folder: Path, seeds: Sequence[int], resume: bool) -> None:
+    """Checks that trainings of a network would not overwrite what is in its folder.
+
+    Args:
+        folder: of all seeds.
+        seeds: one for each training.
+        resume: whether trainings in the folder are to be continued; else there must be none, whatever their seeds are.
+
+    Raises:
+        RunError: when there are trainings that are not to be resumed, or a result with seeds that the new one would lack.
+    """
+    found = [RESULT] * (folder / RESULT).exists() + sorted({path.parent.name for path in folder.glob("seed-*/*.safetensors")})
+    if found and not resume:
+        raise RunError(
+            f"{folder} contains a training already: {', '.join(found)}. Continue it with the same command and --resume, or name "
+            "another folder with -o."
+        )
+    lost = sorted(_seeds_in(folder / RESULT) - set(seeds))
+    if lost:
+        raise RunError(
+            f"{folder / RESULT} has the results of {counted(len(lost), 'seed')} that would be lost: {', '.join(map(str, lost))}. "
+            "Resume with all of its seeds (--seed is the first of them, --seeds their number), or name another folder with -o."
+        )
+
+
+def _seeds_in(path: Path) -> set[int]:
+    """Seeds in a file of results; none when it does not exist or was written by something else."""
+    try:
+        return {int(training["seed"]) for training in read_json(path)["trainings"]}
+    except (FileError, LookupError, TypeError, ValueError):
+        return set()
 
 
 def rows_in(path: Path) -> list[Row]:

@@ -18,7 +18,7 @@ from dcdnas.core.trial import Score
 from dcdnas.data import Images, Split, load, load_test, open_source
 from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
-from dcdnas.training.folder import Row, TrainingFolder, described
+from dcdnas.training.folder import Row, TrainingFolder, check_kept, described
 from dcdnas.training.judging import check_masks
 from dcdnas.training.loop import Clock, Training, evaluate, seeded
 from dcdnas.training.starting import FRESH, Start
@@ -142,7 +142,7 @@ def train_seeds(
         TrainingError: when a training cannot continue.
         Resumable: when it was stopped, or the disk is full.
         RunError: when the folder cannot be written to, another process trains in it, or it contains trainings that differ from
-            these or that `resume` does not allow to continue.
+            these, that `resume` does not allow to continue, or whose result would be lost.
     """
     with prepared(architecture, images, task, seeds, folder, resume, start, workers) as trainings:
         run = run or train_kept
@@ -180,11 +180,12 @@ def prepared(
     tasks = [replace(task, seed=seed) for seed in seeds]
     make_folder(folder)
     with FolderLock(folder, "is being trained in by", "Wait for it, or name another folder with -o.") as lock:
+        check_kept(folder, seeds, resume)
         more = start.described() | ({"workers": workers} if workers > 1 else {})
         abouts = [described(architecture, images, of_seed) | more for of_seed in tasks]
         places = [TrainingFolder(folder / f"seed-{t.seed}", about, lock) for t, about in zip(tasks, abouts, strict=True)]
         for place in places:
-            place.prepare(resume)
+            place.prepare()
         yield [Prepared(architecture, t, place) for t, place in zip(tasks, places, strict=True)]
 
 

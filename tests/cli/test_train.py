@@ -39,6 +39,19 @@ def test_every_seed_leaves_a_network_that_evaluates_to_the_accuracy_that_was_sai
     assert json.loads((searched / "out" / "result.json").read_text()) == said.json
 
 
+def test_a_result_is_not_replaced_by_that_of_other_seeds(run: Run, searched: Path) -> None:
+    assert run(*TRAIN).code == 0
+    result = Path("out/result.json").read_text()
+    other = run(*TRAIN, "--seed", "5")
+    assert other.code == 2
+    assert "out contains a training already: result.json, seed-0. Continue it with the same command and --resume" in other.err
+    resumed = run(*TRAIN, "--seed", "5", "--resume")
+    assert resumed.code == 2
+    assert "out/result.json has the results of 1 seed that would be lost: 0. " in resumed.err
+    assert Path("out/result.json").read_text() == result
+    assert [t["seed"] for t in run(*TRAIN, "--seeds", "2", "--resume", "--json").json["trainings"]] == [0, 1]
+
+
 def test_what_was_trained_is_the_best_network_of_the_run(run: Run, searched: Path) -> None:
     run(*TRAIN)
     best = load_run("done").best

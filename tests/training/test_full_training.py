@@ -26,7 +26,7 @@ from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.networks import build_network
 from dcdnas.training.attentions import readings_in
 from dcdnas.training.checkpoint import read
-from dcdnas.training.folder import Row
+from dcdnas.training.folder import Row, check_kept
 from dcdnas.training.full import Trained, Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, train
 
@@ -205,6 +205,28 @@ def test_another_recipe_network_or_other_images_are_refused_with_the_difference(
 
 def test_a_training_is_not_written_over(architecture: Architecture, data: Split, straight: tuple[Path, Trained]) -> None:
     assert "contains a training already" in refused(architecture, data, LONG, straight[0], resume=False)
+
+
+def test_a_folder_of_other_seeds_is_not_written_over(
+    architecture: Architecture, data: Split, straight: tuple[Path, Trained], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError) as error:
+        train_seeds(architecture, data, LONG, [SEED + 1], straight[0], Watcher())
+    said = "Continue it with the same command and --resume, or name another folder with -o."
+    assert str(error.value) == f"{straight[0]} contains a training already: seed-{SEED}. {said}"
+    assert not (straight[0] / f"seed-{SEED + 1}").exists()
+    (tmp_path / "result.json").write_text("{}")
+    assert f"{tmp_path} contains a training already: result.json. " in refused(architecture, data, LONG, tmp_path, resume=False)
+
+
+def test_a_resumed_training_loses_no_seed_of_a_result(architecture: Architecture, data: Split, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({"trainings": [{"seed": seed} for seed in (0, SEED, 7)]}))
+    said = refused(architecture, data, LONG, tmp_path)
+    assert f"{tmp_path}/result.json has the results of 2 seeds that would be lost: 0, 7. Resume with all of its seeds" in said
+    check_kept(tmp_path, [0, SEED, 7, 8], resume=True)
+    for other in ("{}", "[]", "no JSON", '{"trainings": [1]}', '{"trainings": [{"seed": "x"}]}'):
+        (tmp_path / "result.json").write_text(other)
+        check_kept(tmp_path, [1], resume=True)
 
 
 @pytest.mark.parametrize(
