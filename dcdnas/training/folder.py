@@ -102,8 +102,12 @@ class TrainingFolder:
     def restore(self, training: Training) -> None:
         """Restores the saved state into a fresh training; without a checkpoint the training stays fresh.
 
+        The table of the epochs is written again, because it lacks the last one after a crash just after the checkpoint.
+
         Raises:
             FileError: when the checkpoint is damaged.
+            Resumable: when the disk is full.
+            RunError: when the folder cannot be written to.
         """
         if not self.last.exists():
             return
@@ -111,8 +115,11 @@ class TrainingFolder:
         checkpoint.restore(training, kept)
         try:
             self.rows = [Row(**row) for row in kept.facts["rows"]]
-        except (KeyError, TypeError) as error:
+            table = as_csv(self.rows) if self.rows else ""
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FileError(f"{self.last}: its epochs cannot be read: {error}. Start again with another -o.") from None
+        if table:
+            write_whole(self.path / EPOCHS, table)
         kept_readings = attentions.readings_in(self.path / attentions.FILE)
         self.readings = [r for r in kept_readings if r.epoch <= len(self.rows)]  # drops one that was written just before a crash
 

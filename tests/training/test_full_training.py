@@ -19,14 +19,16 @@ from safetensors.torch import load_file, save_file
 from small_training import TASK, network, small_data
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.files import write_whole
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import Split
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.networks import build_network
+from dcdnas.training import folder as kept_in
 from dcdnas.training.attentions import readings_in
 from dcdnas.training.checkpoint import read
-from dcdnas.training.folder import Row, check_kept
+from dcdnas.training.folder import Row, check_kept, rows_in
 from dcdnas.training.full import Trained, Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, train
 
@@ -156,6 +158,27 @@ def test_the_epochs_are_a_table_and_the_best_weights_repeat_their_reading(
     best = build_network(architecture)
     best.load_state_dict(load_file(place / "best.safetensors"))
     assert evaluate(best, data.validation)["accuracy"] == max(r.values["accuracy"] for r in curve)
+
+
+def test_the_table_has_every_epoch_though_a_training_dies_before_writing_it(
+    architecture: Architecture, data: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, table = replace(LONG, epochs=2, augment="none"), tmp_path / f"seed-{SEED}/epochs.csv"
+
+    def dying(path: Path, content: str | bytes) -> None:
+        if path == table and len(str(content).splitlines()) == 3:
+            raise KeyboardInterrupt
+        write_whole(path, content)
+
+    monkeypatch.setattr(kept_in, "write_whole", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_seeds(architecture, data, task, [SEED], tmp_path, Watcher())
+    monkeypatch.undo()
+    assert len(rows_in(table)) == 1
+    trained = train_seeds(architecture, data, task, [SEED], tmp_path, Watcher(), resume=True)[0]
+    rows = rows_in(table)
+    assert [(row.epoch, row.validation) for row in rows] == [(r.epoch, r.values) for r in trained.score.curve]
+    assert all(row.training_loss and row.images_per_second for row in rows)
 
 
 def test_the_attentions_are_read_after_every_epoch(straight: tuple[Path, Trained]) -> None:
