@@ -68,7 +68,7 @@ def kept(
         usual = kept(state, count, resolution, pictures, skip, depth)
         if usual.summary.grey_range in (None, grey_range):  # the file that a training on these pictures has made, too
             return usual
-        state, depth = f"{state}\0grey{grey_range}", lambda: depth_of(grey_range)
+        state, depth = f"{state}\0exactly{grey_range}", lambda: depth_of(grey_range)
     digest = hashlib.sha256(f"2 {resolution}{state}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
     name, shape = f"images-{digest}.npy", (count, 3, resolution, resolution)
     check_bytes(f"pictures of {resolution}x{resolution}", 16 * resolution**2, PICTURES)

@@ -68,10 +68,12 @@ class Depth:
     Args:
         high: the largest value in all pictures.
         floats: whether some pictures consist of floating-point numbers.
+        exact: whether `high` itself becomes 255, because a network was trained with it.
     """
 
     high: float
     floats: bool = False
+    exact: bool = False
 
     def joined(self, other: Depth) -> Depth:
         """Returns the range of both together."""
@@ -79,11 +81,13 @@ class Depth:
 
     @property
     def most(self) -> float:
-        """The value that becomes 255: the largest one of the smallest usual bit depth that holds all values.
+        """The value that becomes 255: the exact one, or the largest one of the smallest usual bit depth that holds all values.
 
         Raises:
             ValueError: when floating-point values fit no usual depth.
         """
+        if self.exact:
+            return self.high
         if self.floats and self.high <= 1:
             return 1.0
         if self.floats and self.high > 65535:
@@ -93,7 +97,7 @@ class Depth:
 
 def depth_of(grey_range: float | None) -> Depth | None:
     """Returns the range whose `most` is the given value; None for None."""
-    return None if grey_range is None else Depth(grey_range, floats=grey_range <= 1)
+    return None if grey_range is None else Depth(grey_range, exact=True)
 
 
 @dataclass(frozen=True)

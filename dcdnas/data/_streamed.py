@@ -187,7 +187,7 @@ class Looked:
 
 def _looked(listed: Listed, resolution: int, grey_range: float | None) -> Looked:
     """Inspects the pictures, scaling some by the given range or by their own; the result is kept in the cache."""
-    state = state_of(listed.paths) + (f"\0grey{grey_range}" if grey_range else "")
+    state = state_of(listed.paths) + (f"\0exactly{grey_range}" if grey_range else "")
     digest = hashlib.sha256(f"1 {resolution}{state}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def make(file: IO[bytes]) -> None:

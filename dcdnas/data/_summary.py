@@ -24,7 +24,8 @@ class Summary:
         modes: number of pictures by Pillow's mode.
         sizes: smallest and largest width, smallest and largest height.
         counts: number of pictures that were rotated (``turned``), may be ``transparent``, or have several ``frames``.
-        depth: largest value of the grey pictures with more than 8 bits, and whether there are floating-point ones; else empty.
+        depth: of the grey pictures with more than 8 bits: their largest value, 1 if there are floating-point ones, and 1 if this
+            value itself becomes 255; empty when there are no such pictures.
         damaged: number of each picture that cannot be read, and the reason.
     """
 
@@ -49,12 +50,12 @@ class Summary:
     @property
     def of_depth(self) -> Depth | None:
         """Range by which grey pictures with more than 8 bits are scaled; None when there are none."""
-        return Depth(self.depth[0], bool(self.depth[1])) if self.depth else None
+        return Depth(self.depth[0], *map(bool, self.depth[1:])) if self.depth else None
 
     def scale_by(self, depth: Depth | None) -> None:
         """Replaces the range of the grey pictures with more than 8 bits, if there are any; None leaves it as it is."""
         if depth and self.depth:
-            self.depth = [depth.high, float(depth.floats)]
+            self.depth = [depth.high, float(depth.floats), float(depth.exact)]
 
     @property
     def grey_range(self) -> float | None:

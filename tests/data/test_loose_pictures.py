@@ -88,7 +88,7 @@ def test_deep_pictures_are_scaled_by_the_given_range_and_otherwise_each_by_its_o
     for name, value in (("a", 200), ("b", 40_000)):
         Image.fromarray(np.full((4, 4), value, np.uint16)).save(tmp_path / f"{name}.png")
     paths = [tmp_path / "a.png", tmp_path / "b.png", picture(tmp_path / "c.png", (9, 9, 9))]
-    for grey_range, values in ((65535.0, [1, 156, 9]), (None, [200, 156, 9])):
+    for grey_range, values in ((65535.0, [1, 156, 9]), (50_000.0, [1, 204, 9]), (0.5, [255, 255, 9]), (None, [200, 156, 9])):
         (part,) = read_pictures(paths, (3, 4, 4), 8, grey_range)
         assert (part.pixels[:, 0, 0, 0].tolist(), part.deep) == (values, 2)
     Image.fromarray(np.full((4, 4), -1, np.float32)).save(tmp_path / "a.tiff")

@@ -96,6 +96,17 @@ def test_a_given_range_scales_all_pictures_of_both_parts(tmp_path: Path, own_cac
     assert torch.equal(load(name, 32, decoded=decoded).batch(torch.arange(4))[0], own.batch(torch.arange(4))[0])
 
 
+@pytest.mark.parametrize("decoded", [None, 0], ids=["decoded at once", "decoded on demand"])
+def test_a_given_range_that_is_no_usual_depth_is_not_rounded(tmp_path: Path, decoded: int | None) -> None:
+    name = write_set(tmp_path / "set", ramp(4095, np.uint16))
+    for given_range, most in ((10_000.0, 104), (16_383.0, 64), (5_000.5, 209)):
+        train = load(name, 32, decoded=decoded, grey_range=given_range)
+        for images in (train, load_test(train)):
+            assert images.grey_range == given_range
+            assert images.batch(torch.tensor([0]))[0].max() == most
+            assert any(f"grey of more than 8 bits: 0 to {given_range:g} is read as 0 to 255" in note for note in images.notes)
+
+
 def test_a_given_range_that_is_the_own_one_needs_no_further_file(tmp_path: Path, own_cache: Path) -> None:
     name = write_set(tmp_path / "set", ramp(4095, np.uint16))
     load_test(load(name, 8))
