@@ -25,7 +25,7 @@ from dcdnas.core.cache import cached_file
 from dcdnas.data._base import Images, Listed, statistics
 from dcdnas.data._crop import Crops
 from dcdnas.data._decoded import state_of
-from dcdnas.data._picture import CHANNELS, Depth, Facts, Picture, decode, depth_of, facts, shown
+from dcdnas.data._picture import CHANNELS, Depth, Facts, Picture, decode, depth_of, facts, is_deep, shown, unreadable
 from dcdnas.data._summary import Summary, read_summary
 from dcdnas.errors import DataError
 
@@ -151,7 +151,7 @@ def streamed(
         grey_range: value that becomes 255 in grey pictures of more than 8 bits; None for that of the training part.
 
     Raises:
-        DataError: naming the damaged pictures, when there are more than may be left out.
+        DataError: naming the damaged pictures, when there are more than may be left out, or one whose grey values fit no range.
     """
     looked = _looked(listed, resolution, grey_range)
     summary = looked.summary
@@ -159,6 +159,7 @@ def streamed(
     summary.scale_by(depth_of(train.grey_range if train else grey_range))
     damaged = {number for number, _ in summary.damaged}
     whole = [number for number in range(len(listed.paths)) if number not in damaged]
+    _check_range(summary, [listed.paths[number] for number in whole])
     allowed = (int(skip * summary.count) if skip < 1 else int(skip)) - len(damaged)
     labels = torch.tensor([listed.labels[number] for number in whole], dtype=torch.int64)
     return Streamed(
@@ -168,6 +169,15 @@ def streamed(
         grey_range or summary.grey_range,
         pictures=PictureFiles([listed.paths[number] for number in whole], resolution, summary.of_depth, allowed),
     )  # fmt: skip
+
+
+def _check_range(summary: Summary, paths: Sequence[Path]) -> None:
+    """Raises the DataError of decoding the first grey picture of more than 8 bits, when these fit no range."""
+    try:
+        _ = summary.grey_range
+    except ValueError as error:
+        pictures: Iterator[Picture] = ((shown(path), path) for path in paths)
+        raise unreadable(next(picture for picture in pictures if is_deep(picture)), error) from None
 
 
 @dataclass(frozen=True)

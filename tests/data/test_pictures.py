@@ -130,6 +130,7 @@ def test_white_is_zero_where_a_tiff_says_so(tmp_path: Path) -> None:
     assert np.abs(found[0].astype(int) - (255 - RAMP)).max() <= 1
 
 
+@pytest.mark.parametrize("decoded", [None, 0], ids=["decoded at once", "decoded on demand"])
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -139,10 +140,21 @@ def test_white_is_zero_where_a_tiff_says_so(tmp_path: Path) -> None:
         (np.full((8, 8), 1e9, np.float32), r"up to 1e\+09; allowed are 0 to 1"),
     ],
 )
-def test_grey_values_that_say_no_brightness_are_refused(tmp_path: Path, values: NDArray[Any], message: str) -> None:
+def test_grey_values_that_say_no_brightness_are_refused(
+    tmp_path: Path, values: NDArray[Any], message: str, decoded: int | None
+) -> None:
     name = write_set(tmp_path / "set", Image.fromarray(values), "tiff")
     with pytest.raises(DataError, match=rf"a/0\.tiff: no readable picture \(.*{message}"):
-        load(name, 8)
+        load(name, 8, decoded=decoded)
+
+
+@pytest.mark.parametrize("decoded", [None, 0], ids=["decoded at once", "decoded on demand"])
+def test_a_test_part_of_which_the_grey_values_fit_no_range_is_refused(tmp_path: Path, decoded: int | None) -> None:
+    name = write_set(tmp_path / "set", Image.new("L", (8, 8), 77), "tiff")
+    Image.fromarray(np.full((8, 8), 1e9, np.float32)).save(tmp_path / "set/test/b/1.tiff")
+    train = load(name, 8, decoded=decoded)
+    with pytest.raises(DataError, match=r"test/b/1\.tiff: no readable picture \(floating-point grey values up to 1e\+09"):
+        load_test(train)
 
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
