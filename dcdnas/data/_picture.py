@@ -251,7 +251,16 @@ def _wide(opened: Image.Image) -> bool:
     """Whether a colour picture has 16 bits per channel, of which Pillow reads the upper 8."""
     bits: tuple[int, ...] = getattr(opened, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
     tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
-    return max(bits) > 8 or any("16" in str(tile[3]) for tile in tiles)
+    return max(bits) > 8 or any(_wide_tile(tile.codec_name, tile.args) for tile in tiles)
+
+
+def _wide_tile(codec: str, args: str | tuple[Any, ...] | None) -> bool:
+    """Whether a part of a file has 16 bits per channel, by the decoder's arguments: its raw mode, or a tuple that begins with it.
+
+    Of the rest only the largest value of a PPM counts; that of a TIFF contains the position of the pixels in the file.
+    """
+    raw, *rest = args if isinstance(args, tuple) else (args,)
+    return "16" in str(raw) or (codec.startswith("ppm") and any(value > 255 for value in rest))
 
 
 def _transparent(opened: Image.Image) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -257,6 +258,24 @@ def test_a_colour_picture_of_16_bits_is_read_by_its_upper_8_and_that_is_said(tmp
     images = load(name, 32)
     assert np.abs(images.pixels[0, 0].numpy().astype(int) - RAMP).max() <= 1
     assert "of 16-bit colours only the upper 8 bits are read" in images.notes
+
+
+def test_an_8_bit_tiff_has_8_bits_wherever_its_pixels_are_in_the_file() -> None:
+    positions = set()
+    for height in range(1, 80):
+        content = io.BytesIO()
+        noise = np.random.default_rng(height).integers(256, size=(height, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(content, "TIFF", compression="tiff_lzw")
+        assert facts(("a.tiff", content.getvalue())).mode == "RGB"
+        positions |= {"16" in str(tile.args[2]) for tile in Image.open(content).tile}  # type: ignore[attr-defined]
+    assert positions == {True, False}
+
+
+@pytest.mark.parametrize("kind", [b"P3", b"P6"])
+@pytest.mark.parametrize(("most", "mode"), [(160, "RGB"), (255, "RGB"), (1023, "RGB of 16 bits"), (65535, "RGB of 16 bits")])
+def test_a_ppm_has_the_bits_that_its_largest_value_needs(kind: bytes, most: int, mode: str) -> None:
+    pixel = b"1 2 3\n" if kind == b"P3" else bytes(6 if most > 255 else 3)
+    assert facts(("a.ppm", kind + b" 1 1 %d\n" % most + pixel)).mode == mode
 
 
 def test_several_frames_are_said_and_the_first_is_read(tmp_path: Path) -> None:
