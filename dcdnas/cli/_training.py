@@ -101,7 +101,7 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
     reached = {f"validation_{name}": one.score.values[name], f"test_{name}": one.test.get(name)}
     training = {**asdict(replace(task, seed=one.seed)), **reached}
     normalisation = Normalisation(images.mean, images.std)
-    said = normalisation, images.classes, images.grey_range
+    said = normalisation, images.classes, images.grey_range, images.interpolation
     model = Model(one.network.architecture, {**provenance, "training": training}, *said)
     write_config(model, place / "config.yaml")
     save_weights(one.network, place / WEIGHTS, model.metadata())

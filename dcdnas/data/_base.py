@@ -147,6 +147,8 @@ class Images:
         notes: what the user should know about how the images were read, one phrase each.
         damaged: the damaged pictures that were left out, one sentence each.
         grey_range: value that became 255 in grey pictures of more than 8 bits; None if there are none.
+        interpolation: with which they were scaled: ``bilinear`` if arrays of another size were resized, else ``bicubic``, with
+            which pictures are decoded.
     """
 
     AT_ONCE: ClassVar[int] = 512
@@ -165,6 +167,7 @@ class Images:
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     grey_range: float | None = None
+    interpolation: str = "bicubic"
 
     def __len__(self) -> int:
         return int(self.rows.numel())
@@ -242,8 +245,8 @@ class Images:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the tensors as NumPy arrays, so that Ray's object store shares them between processes without a copy."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
-        rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged, self.grey_range
-        return _from_arrays, (*arrays, self.name, self.resolution, *rest)
+        rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged
+        return _from_arrays, (*arrays, self.name, self.resolution, *rest, self.grey_range, self.interpolation)
 
 
 class Split(NamedTuple):

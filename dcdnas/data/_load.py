@@ -72,7 +72,8 @@ def load(
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])
     rows = torch.arange(len(labels))
-    said = raw.notes, raw.damaged, grey_range or raw.grey_range
+    interpolation = "bicubic" if pixels.shape == raw.pixels.shape else "bilinear"
+    said = raw.notes, raw.damaged, grey_range or raw.grey_range, interpolation
     return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, *said)
 
 

@@ -64,12 +64,13 @@ def known_of(recipe: TrainingTask, given: Task | None = None) -> dict[str, Any] 
 
 
 def record_of(images: Split) -> dict[str, Any]:
-    """Builds the record of images: class names, normalisation (mean, std), shape, the size of each part, and the range of grey
-    pictures with more than 8 bits if there are any.
+    """Builds the record of images: class names, normalisation (mean, std), shape, the size of each part, the range of grey
+    pictures with more than 8 bits if there are any, and the interpolation with which the images were scaled.
     """
     part = images.train
     grey = {"grey_range": part.grey_range} if part.grey_range else {}
     return {
         "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),
         "train": len(part), "validation": len(images.validation), **grey,
+        "interpolation": part.interpolation,
     }  # fmt: skip

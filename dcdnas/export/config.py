@@ -23,6 +23,9 @@ from dcdnas.core.yaml_lines import Document, Dumper, as_yaml, parse_yaml, read_y
 from dcdnas.errors import FileError, MismatchError
 from dcdnas.results.known import breakdown_of, measured_of, price_of
 
+INTERPOLATION = "bicubic"
+"""Interpolation with which picture files are scaled; stated also where it is unknown how a network's images were scaled."""
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -47,6 +50,7 @@ class Model:
         normalisation: normalisation of the images that it was trained on; None if unknown.
         labels: names of the classes in the order of the outputs; empty if unknown.
         grey_range: value that was read as 255 in grey pictures of more than 8 bits; None if there were none, or if unknown.
+        interpolation: with which the images were scaled, in timm's words, e.g. ``bilinear``.
     """
 
     architecture: Architecture
@@ -54,6 +58,7 @@ class Model:
     normalisation: Normalisation | None = None
     labels: tuple[str, ...] = ()
     grey_range: float | None = None
+    interpolation: str = INTERPOLATION
 
     def config(self) -> dict[str, Any]:
         """Returns the content of the config file."""
@@ -63,7 +68,7 @@ class Model:
         pretrained: dict[str, Any] = {"input_size": list(a.input), "num_classes": a.classes}
         if self.normalisation:
             pretrained |= {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)}
-            pretrained |= {"interpolation": "bilinear", "crop_pct": 1.0}
+            pretrained |= {"interpolation": self.interpolation, "crop_pct": 1.0}
         classifier = next(slot for slot in reversed(slots) if slot.kind in ("linear", "pixel-linear"))
         pretrained |= {"first_conv": f"{slots[0].name}.conv", "classifier": classifier.name}
         plain = a.to_dict()
@@ -97,7 +102,7 @@ def _without_folder(record: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_model(path: str | Path) -> Model:
-    """Reads a config file as a model, with its provenance and normalisation, names of the classes and grey range.
+    """Reads a config file as a model, with its provenance and normalisation, names of the classes, grey range and interpolation.
 
     Raises:
         FileError: when the file is not a model config.
@@ -109,7 +114,7 @@ def read_model(path: str | Path) -> Model:
     if not isinstance(provenance, Mapping):
         raise FileError(f"{path}: provenance: {provenance!r:.60}. Allowed: a mapping from names.")
     normalisation, labels = _normalisation(document, architecture.input[0]), _labels(document, architecture)
-    return Model(architecture, provenance, normalisation, labels, _grey_range(document))
+    return Model(architecture, provenance, normalisation, labels, _grey_range(document), _interpolation(document))
 
 
 def _labels(document: Document, architecture: Architecture) -> tuple[str, ...]:
@@ -148,6 +153,16 @@ def _grey_range(document: Document) -> float | None:
         return float(said)
     where = document.where(("grey_range",))
     raise FileError(f"{where}: {said!r:.60}. Allowed: the grey value that is read as 255, above 0 and below 2**32, like 65535.")
+
+
+def _interpolation(document: Document) -> str:
+    """Reads the interpolation of the training images from timm's part of a config."""
+    cfg = document.data.get("pretrained_cfg")
+    said = cfg.get("interpolation", INTERPOLATION) if isinstance(cfg, Mapping) else INTERPOLATION
+    if isinstance(said, str):
+        return said
+    where = document.where(("pretrained_cfg", "interpolation"))
+    raise FileError(f"{where}: {said!r:.60}. Allowed: the name of an interpolation, like bicubic or bilinear.")
 
 
 def is_grey_range(value: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import no_result
-from dcdnas.export.config import Model, Normalisation
+from dcdnas.export.config import INTERPOLATION, Model, Normalisation
 
 if TYPE_CHECKING:
     from dcdnas.results import Run
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 def model_of(run: Run, trial: Trial) -> Model:
     """Makes the model of a run's trial, with its full provenance.
 
-    The class names, the normalisation and the grey range are those of the images that the run trained on, if these have as many
-    classes and channels as the network. Images that only stand in for others provide none of them.
+    The class names, the normalisation, the grey range and the interpolation are those of the images that the run trained on, if
+    these have as many classes and channels as the network. Images that only stand in for others provide none of them.
     """
     a, images = trial.architecture, run.images
     if "classes" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
         return Model(a, provenance(run, trial))
     normalisation = Normalisation(tuple(images["mean"]), tuple(images["std"]))
-    return Model(a, provenance(run, trial), normalisation, tuple(images["classes"]), images.get("grey_range"))
+    said = normalisation, tuple(images["classes"]), images.get("grey_range"), images.get("interpolation", INTERPOLATION)
+    return Model(a, provenance(run, trial), *said)
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:

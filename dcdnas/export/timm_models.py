@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import nn
 
-from dcdnas.core.architecture import Architecture
 from dcdnas.core.extras import there
 from dcdnas.errors import UsageError
 from dcdnas.export.config import Model, Normalisation, read_model
@@ -60,7 +59,7 @@ def _of_config(pretrained: bool = False, config: str | Path = "", **others: Any)
         raise UsageError('timm.create_model("dcdnas") needs to know which network: config="trained/quick-3/seed-0".')
     file = config_file(config)
     model, weights = read_model(file), file.with_name(WEIGHTS) if pretrained else None
-    return _made(model.architecture, weights, model.normalisation, **others)
+    return _made(model, weights, **others)
 
 
 def _of_preset(name: str) -> Callable[..., nn.Module]:
@@ -68,15 +67,14 @@ def _of_preset(name: str) -> Callable[..., nn.Module]:
         """Builds a published network with random weights."""
         if pretrained:
             raise UsageError(f"{name} has no weights to download. `dcdnas import {name} FILE -o DIR` reads published ones.")
-        return _made(architecture(name), None, Normalisation(*IMAGENET), **others)
+        return _made(Model(architecture(name), normalisation=Normalisation(*IMAGENET)), None, **others)
 
     return make
 
 
 def _made(
-    a: Architecture,
+    model: Model,
     weights: Path | None,
-    normalisation: Normalisation | None,
     num_classes: int | None = None,
     in_chans: int = 0,
     features_only: bool = False,
@@ -87,6 +85,7 @@ def _made(
     **unknown: Any,
 ) -> nn.Module:
     """Builds a network from the arguments of `timm.create_model`."""
+    a = model.architecture
     if unknown or in_chans not in (0, a.input[0]):
         wrong = next(iter(unknown), "in_chans")
         raise UsageError(f"{wrong} cannot be set here. Allowed: num_classes, features_only, out_indices; {a.input[0]} channels.")
@@ -95,13 +94,13 @@ def _made(
         load_weights(network, weights)
     if num_classes is not None and num_classes != a.classes:
         network.reset_classifier(num_classes)
-    return Features(network, out_indices) if features_only else _as_timms(network, normalisation, num_classes)
+    return Features(network, out_indices) if features_only else _as_timms(network, model, num_classes)
 
 
-def _as_timms(network: Network, normalisation: Normalisation | None, num_classes: int | None) -> Network:
+def _as_timms(network: Network, model: Model, num_classes: int | None) -> Network:
     """Sets the attributes that timm's scripts expect of a model."""
     a = network.architecture
-    config = Model(a, normalisation=normalisation).config()
+    config = Model(a, normalisation=model.normalisation, interpolation=model.interpolation).config()
     attributes = {
         "num_classes": a.classes if num_classes is None else num_classes,
         "num_features": config["num_features"],

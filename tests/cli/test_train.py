@@ -37,6 +37,7 @@ def test_every_seed_leaves_a_network_that_evaluates_to_the_accuracy_that_was_sai
         assert again["accuracy"] == training["test_accuracy"]
         assert again["images"] == 40
     assert json.loads((searched / "out" / "result.json").read_text()) == said.json
+    assert "interpolation: bicubic" in (searched / "out/seed-1/config.yaml").read_text()
 
 
 def test_a_result_is_not_replaced_by_that_of_other_seeds(run: Run, searched: Path) -> None:

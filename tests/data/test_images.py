@@ -39,6 +39,13 @@ def test_a_split_takes_each_image_once_and_the_same_share_of_each_class(labels: 
         assert kept == min(max(1, round(share * labels.count(c))), labels.count(c) - 1)
 
 
+def test_images_know_the_interpolation_with_which_they_were_scaled() -> None:
+    assert load("fashion-mini").interpolation == load("fashion-mini", 28).interpolation == "bicubic"
+    scaled = load("fashion-mini", 14)
+    for part in (scaled, load_test(scaled), split(scaled).train, pickle.loads(pickle.dumps(scaled))):
+        assert part.interpolation == "bilinear"
+
+
 def test_a_split_is_a_function_of_its_seed() -> None:
     whole = images([0, 1] * 50)
     assert numbers(split(whole, 0.3, 1).validation) == numbers(split(whole, 0.3, 1).validation)

@@ -122,6 +122,7 @@ IMAGES = {
     "train": 8,
     "validation": 2,
     "grey_range": 65535.0,
+    "interpolation": "bilinear",
 }
 
 
@@ -136,6 +137,7 @@ def test_a_network_of_a_run_has_the_names_of_images_that_fit_it(tmp_path: Path, 
     assert model.labels == (tuple(IMAGES["classes"]) if known else ())
     assert model.normalisation == (Normalisation((0.2,), (0.3,)) if known else None)
     assert model.grey_range == (65535 if known else None)
+    assert model.interpolation == ("bilinear" if known else "bicubic")
 
 
 def test_a_run_that_does_not_say_its_images_exports_without_names(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import dcdnas
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.geometry import Cost
 from dcdnas.cost import price
-from dcdnas.errors import MismatchError, UsageError
+from dcdnas.errors import FileError, MismatchError, UsageError
 from dcdnas.export import Model, read_model, write_config
 from dcdnas.export.config import Normalisation, as_text, check_text
 
@@ -22,6 +23,8 @@ ODCONV = LayerChoice("odconv", {"num_kernels": 1, "reduction": 16})
 PLAIN = Architecture(
     "mobilenetv2", {"channels": (8, 16), "depth": (1, 2), "strides": (1, 2)}, {"stage1.block1.project": ODCONV}, (3, 16, 16), 4
 )
+
+SCALED = Normalisation((0.5,) * 3, (0.2,) * 3)
 
 
 @pytest.mark.parametrize("name", ["net.yaml", "net.json"])
@@ -67,6 +70,18 @@ def test_provenance_and_normalisation_survive_reading(tmp_path: Path) -> None:
         {"run": "r", "trial": 3},
         model.normalisation,
     )
+
+
+def test_the_interpolation_is_that_of_the_images_and_else_that_of_pictures(tmp_path: Path) -> None:
+    plain = Model(PLAIN, {}, SCALED)
+    for said, model in {"bicubic": plain, "bilinear": replace(plain, interpolation="bilinear")}.items():
+        path = write_config(model, tmp_path / "net.yaml")
+        assert yaml.safe_load(path.read_text())["pretrained_cfg"]["interpolation"] == said
+        assert read_model(path).interpolation == said
+    path.write_text(path.read_text().replace("bilinear", "3"))
+    with pytest.raises(FileError, match=r"interpolation: 3\. Allowed: the name of an interpolation, like bicubic or bilinear\."):
+        read_model(path)
+    assert read_model(write_config(Model(PLAIN), tmp_path / "net.yaml")).interpolation == "bicubic"
 
 
 def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:

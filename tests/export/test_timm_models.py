@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,11 +57,12 @@ def test_a_published_network_is_a_backbone(create: Create) -> None:
 def test_a_trained_folder_is_a_model_with_its_weights(create: Create, tmp_path: Path) -> None:
     network = build_network(ARCHITECTURE).eval()
     weights = save_weights(network, tmp_path / "w.safetensors").path
-    export_model(MODEL, tmp_path / "net", ["config", "torch"], weights)
+    export_model(replace(MODEL, interpolation="bilinear"), tmp_path / "net", ["config", "torch"], weights)
     x = torch.randn(2, 3, 9, 9)
     again = create("dcdnas", pretrained=True, config=tmp_path / "net").eval()
     assert torch.equal(again(x), network(x))
     assert again.pretrained_cfg["mean"] == [0.1, 0.2, 0.3]
+    assert again.pretrained_cfg["interpolation"] == "bilinear"
     assert not torch.equal(create("dcdnas", config=tmp_path / "net").eval()(x), network(x))
 
 
