@@ -29,7 +29,7 @@ HEAD = '''"""{what}: plain PyTorch, written by dcdnas {version}. It needs torch 
     logits = network(images)                      # (N, {channels}, {height}, {width}) -> (N, {outputs})
 
 Images are floats from 0 to 1 from which MEAN is subtracted and which are then divided by STD, channel by channel.
-"""
+{deep}"""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ INPUT = {input}
 MEAN = {mean}
 STD = {std}
 LABELS = {labels}
-
+{grey_range}
 STATE = {{
 {state}}}
 """Shape, dtype and whether it is learned, of every parameter and buffer by name."""
@@ -102,6 +102,9 @@ def load(path=Path(__file__).with_name("{weights}")):
     return network.eval()
 '''
 
+DEEP = """Grey pictures of more than 8 bits are divided by GREY_RANGE first, and values above 1 are set to 1.
+"""
+"""Sentence of a file whose network was trained on such pictures."""
 
 SIGNS: Mapping[Any, str] = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.floordiv: "//", operator.mod: "%"}
 """Operators of arithmetic on sizes."""
@@ -153,7 +156,8 @@ def source_of(program: ExportedProgram, network: Network, model: Model, weights:
     return HEAD.format(
         what=a.named, version=version("dcdnas"), weights=weights, channels=channels, height=height, width=width,
         outputs=outputs, input=a.input, mean=said.mean if said else None, std=said.std if said else None,
-        labels=repr(model.labels), state=state, constants=constants,
+        labels=repr(model.labels), deep=DEEP if model.grey_range else "",
+        grey_range=f"GREY_RANGE = {model.grey_range}\n" if model.grey_range else "", state=state, constants=constants,
         body="".join(f"        {line}\n" for line in _lines(program)),
     )  # fmt: skip
 

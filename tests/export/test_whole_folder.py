@@ -80,6 +80,18 @@ def test_a_standalone_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     assert "(N, 3, 12, 12) -> (N, 4, 12, 12)" in (tmp_path / "out" / "network.py").read_text(encoding="utf-8")
 
 
+def test_a_standalone_file_states_a_range_of_grey_only_where_there_is_one(tmp_path: Path) -> None:
+    network, weights = trained(of_operator("static"), tmp_path)
+    texts = {}
+    for grey_range in (None, 4095.0):
+        export_model(Model(network.architecture, grey_range=grey_range), tmp_path / str(grey_range), ["standalone"], weights)
+        texts[grey_range] = (tmp_path / str(grey_range) / "network.py").read_text(encoding="utf-8")
+    added = set(texts[4095.0].splitlines()) - set(texts[None].splitlines())
+    said = "Grey pictures of more than 8 bits are divided by GREY_RANGE first, and values above 1 are set to 1."
+    assert added == {said, "GREY_RANGE = 4095.0"}
+    assert "GREY_RANGE" not in texts[None]
+
+
 def test_a_standalone_file_reads_buffers_of_every_kind_of_number(tmp_path: Path) -> None:
     kinds = [
         torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
@@ -89,6 +101,7 @@ def test_a_standalone_file_reads_buffers_of_every_kind_of_number(tmp_path: Path)
     save_file(tensors, tmp_path / "w.safetensors")
     state = "".join(f"    {name!r}: ((2, 2), {tensor.dtype}, False),\n" for name, tensor in tensors.items())
     said = dict.fromkeys(["what", "version", "channels", "height", "width", "outputs", "input", "mean", "std", "labels"], "0")
+    said |= {"deep": "", "grey_range": ""}
     source = standalone.HEAD.format(**said, weights="w.safetensors", state=state, constants="", body="        return x\n")
     names: dict[str, Any] = {"__file__": str(tmp_path / "network.py")}
     exec(compile(source, "network.py", "exec"), names)
