@@ -24,8 +24,9 @@ from dcdnas.core.json_files import parse_json
 from dcdnas.core.trial import EpochResult
 from dcdnas.errors import FileError
 from dcdnas.training.loop import Training
+from dcdnas.training.weights import CHECKPOINTS
 
-FORMAT = "dcdnas/training-1"
+FORMAT = f"{CHECKPOINTS}1"
 """Format version in the file's header; a file with any other is refused."""
 
 

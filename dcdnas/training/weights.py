@@ -22,6 +22,13 @@ PICKLES = b"PK\x03\x04", b"\x80"
 """First bytes of files that `torch.save` and `pickle` write; a safetensors file has a brace after its first eight bytes."""
 
 
+CHECKPOINTS = "dcdnas/training-"
+"""Beginning of the format, in a file's header, of checkpoints that `dcdnas.training.checkpoint` writes."""
+
+WHOLE = "model.safetensors", "best.safetensors"
+"""Files of weights beside a checkpoint: those after the last epoch of a finished training, and those of the best epoch so far."""
+
+
 class Weights(NamedTuple):
     """Tensors by name, and the names of the classes, which are empty if the file does not contain them."""
 
@@ -33,11 +40,13 @@ def read_weights(path: Path) -> Weights:
     """Reads the weights and class names from a file.
 
     Raises:
-        FileError: when the file is missing, damaged or not safetensors, or a weight is not finite.
+        FileError: when the file is missing, damaged, not safetensors or the checkpoint of a training, or a weight is not finite.
     """
     with _opened(path) as file:
         head = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    if head.get("format", "").startswith(CHECKPOINTS):
+        raise FileError(_checkpoint(path))
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -91,6 +100,12 @@ def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Ten
         more = f" and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
         named = "; ".join(problems[:MOST_NAMED])
         raise FileError(f"{path}: weights of another network: {named}{more}. Give weights of this network.")
+
+
+def _checkpoint(path: Path) -> str:
+    beside = [str(path.with_name(name)) for name in WHOLE if is_file(path.with_name(name))]
+    advice = f"Give {' or '.join(beside)}." if beside else f"Give weights, like the {WHOLE[0]} of a finished training."
+    return f"{path}: the checkpoint of a training, from which `dcdnas train` continues with --resume, and not weights. {advice}"
 
 
 def _unreadable(path: Path, error: Exception) -> str:

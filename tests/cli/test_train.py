@@ -210,6 +210,17 @@ def test_a_training_begins_with_weights_learns_of_a_teacher_and_may_end_early(ru
 
 
 @pytest.mark.slow
+def test_a_checkpoint_is_refused_as_a_beginning_and_as_weights(run: Run, searched: Path) -> None:
+    assert run(*TRAIN).code == 0
+    last, network = "out/seed-0/last.safetensors", ("out/seed-0", "-d", "npz:some.npz")
+    for words in ((*TRAIN[:-1], "other", "--weights", last), ("evaluate", *network, "--weights", last)):
+        said = run(*words)
+        assert said.code == 2
+        assert f"{last}: the checkpoint of a training, from which `dcdnas train` continues with --resume" in said.err
+        assert "Give out/seed-0/model.safetensors or out/seed-0/best.safetensors." in said.err
+
+
+@pytest.mark.slow
 def test_a_training_begins_as_a_trained_network_with_other_operators(run: Run, searched: Path) -> None:
     assert run(*TRAIN[:2], "--trial", "0", *TRAIN[2:-1], "static").code == 0
     said = run(*TRAIN[:-1], "second", "--weights", "static/seed-0", "--set", "lr=1e-6", "--set", "warmup=0")

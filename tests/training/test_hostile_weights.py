@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from dcdnas.errors import FileError
 from dcdnas.export.model import save_weights
+from dcdnas.training import checkpoint
 from dcdnas.training.weights import check_fit, read_weights
 
 WHOLE = {"a.weight": torch.ones(2, 3), "a.count": torch.tensor(1)}
@@ -66,6 +67,19 @@ def test_a_bad_file_is_refused_with_its_name(kind: str, tmp_path: Path, monkeypa
     with pytest.raises(FileError, match=rf"bad\.safetensors: {message}"):
         read_weights(tmp_path / "bad.safetensors")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("beside", [(), ("best",), ("model", "best")])
+def test_a_checkpoint_is_told_from_weights_and_the_files_beside_it_are_named(tmp_path: Path, beside: tuple[str, ...]) -> None:
+    path, files = tmp_path / "last.safetensors", [tmp_path / f"{name}.safetensors" for name in beside]
+    save_file({"network.a.weight": torch.full((1,), torch.nan)}, path, {"format": checkpoint.FORMAT, "training": "{}"})
+    for file in files:
+        save_file(WHOLE, file)
+    advice = " or ".join(map(str, files)) if files else "weights, like the model.safetensors of a finished training"
+    said = "the checkpoint of a training, from which `dcdnas train` continues with --resume, and not weights"
+    with pytest.raises(FileError) as error:
+        read_weights(path)
+    assert str(error.value) == f"{path}: {said}. Give {advice}."
 
 
 @pytest.mark.parametrize("said", ["", "{", '{"a": 1}', "[1, 2]", "[" * 100_000, '["cat", "dog"]'])
