@@ -385,6 +385,23 @@ def _read_checkpoint(path: Path) -> object:
     return unwrapped(read_state(path))
 
 
+def _weights() -> list[bytes]:
+    import torch
+    from safetensors.torch import save
+
+    from dcdnas.core.weights_metadata import weights_metadata
+
+    said = weights_metadata((3, 8, 8), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), ("a", "b"), 4095.0)
+    return [save({"conv.weight": torch.arange(12.0).reshape(3, 4)}, head) for head in ({"format": "pt"}, {"format": "pt"} | said)]
+
+
+def _read_weights(path: Path) -> object:
+    from dcdnas.export.metadata import metadata_of
+    from dcdnas.training.weights import read_metadata, read_weights
+
+    return read_weights(path), metadata_of(path, read_metadata(path))
+
+
 def _read_run(folder: Path) -> object:
     from dcdnas.cli.status import document
     from dcdnas.dashboard.live_run import LiveRun
@@ -426,6 +443,7 @@ TARGETS: dict[str, Target] = {
     "picture": Target(_pictures, _read_picture, "picture", ("data._picture",), BINARIES, changed_bytes),
     "parquet": Target(_parquet, _read_parquet, "train.parquet", ("data.parquet",), BINARIES, changed_bytes),
     "checkpoint": Target(_checkpoints, _read_checkpoint, "state.pth", ("published._state",), BINARIES, changed_bytes),
+    "weights": Target(_weights, _read_weights, "w.safetensors", ("training.weights", "export.metadata"), BINARIES, changed_bytes),
     "run": MemoryTarget(list, _read_run, "run", ("engine.store", "engine._rows", "engine._facts", "results.reading"), BINARIES),
 }  # fmt: skip
 """Every reader of files that may come from other people or programs, by name."""
