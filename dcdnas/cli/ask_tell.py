@@ -222,6 +222,7 @@ def _refuse(constant: str) -> Sequence[Any]:
 
 
 def answer(value: Mapping[str, Any]) -> None:
-    """Writes one answer as a line."""
-    sys.stdout.write(in_json(value) + "\n")
+    """Writes one answer as a line. Half a surrogate pair, which JSON texts may have, is written as the escape that it came as."""
+    line = "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in in_json(value))
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -124,18 +124,21 @@ def best(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Tr
     Each value comes from one training, so the result is not confirmed.
     """
     found = candidates(trials, budgets)
-    return min(found, key=lambda t: preference(goals.gain(t), t), default=None)
+    return min(found, key=lambda t: preference(goals.gain(t), t, goals), default=None)
 
 
-def preference(gain: float, trial: Trial) -> tuple[float, ...]:
+def preference(gain: float, trial: Trial, goals: Goals) -> tuple[float, ...]:
     """Sort key of trials, the best first; of equally good ones the cheaper comes first, and of those the one asked first.
 
     Args:
         gain: the trial's primary objective, larger is better, from one training or as a mean; equal to 12 digits is equal,
             because the means of different values may differ by rounding alone.
-        trial: the trial, whose costs are compared one after another in the order in which it was priced.
+        trial: the trial. The costs that are goals are compared first, so that the best network is on the front, then all costs
+            in the order in which it was priced.
+        goals: of the search.
     """
-    return (-float(f"{gain:.12g}"), *trial.cost.values.values(), trial.number)
+    minimised = [trial.cost[metric] for metric in goals.costs]
+    return (-float(f"{gain:.12g}"), *minimised, *trial.cost.values.values(), trial.number)
 
 
 def knee(trials: Sequence[Trial], budgets: Sequence[Budget], goals: Goals) -> Trial | None:

@@ -22,7 +22,7 @@ from dcdnas.core.trial import ENDED, Ending, Score, Trial
 from dcdnas.cost import price, with_always
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.job import Job, Outcome
+from dcdnas.engine.job import Job, Outcome, in_one_line
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.planning.own_loop import run_of_own_loop
 from dcdnas.engine.signals import Wish, clear_request, requested
@@ -129,7 +129,11 @@ class Search:
         if bool(failed) == (values is not None):
             raise UsageError(f"network {digest}: tell either its values, or why it failed.")
         took = time.time() - self.trial(digest).started
-        outcome = Outcome(None, failed) if values is None else Outcome(Score(self._checked(values), job.task.epochs, took))
+        outcome = (
+            Outcome(None, in_one_line(failed) or "no reason was told")
+            if values is None
+            else Outcome(Score(self._checked(values), job.task.epochs, took))
+        )
         self._loop.end(job, outcome)
         del self._asked[digest]
         return self._loop.trials[job.number]
@@ -213,13 +217,21 @@ class Search:
             if o.name not in values:
                 raise UsageError(f"no value for {o.name}. Tell a number for each of: {', '.join(names)}.")
             value = values[o.name]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if not _is_finite(value):
                 raise UsageError(
-                    f"{o.name} cannot be {value!r}. Allowed: a finite number; a network without one is told as failed."
+                    f"{o.name} cannot be {value!r:.60}. Allowed: a finite number; a network without one is told as failed."
                 )
             if o.better(value, o.best):
                 raise UsageError(f"{o.name} cannot be {value:g}: the best possible value is {o.best:g}. Is it in another unit?")
         return {name: float(values[name]) for name in names}
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value is a number that a float can hold."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _config_of(folder: Path) -> SearchConfig:

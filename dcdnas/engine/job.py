@@ -106,5 +106,9 @@ def described(error: BaseException) -> str:
         said = str(error)
     except Exception:
         said = "its message cannot be read"
-    text = f"{type(error).__name__}: {said[:1000]}".replace("\n", " ").strip(": ")[:500]
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return in_one_line(f"{type(error).__name__}: {said[:1000]}").strip(": ")
+
+
+def in_one_line(text: str) -> str:
+    """Writes any text as one line of at most 500 printable characters and escapes, which every file and terminal accepts."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text.replace("\n", " ").strip()[:500])

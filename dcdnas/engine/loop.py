@@ -114,8 +114,9 @@ class SearchLoop:
         return self._halving.keep(job.number, report, trial.cost)
 
     def end(self, job: Job, outcome: Outcome) -> None:
-        """Records the outcome of a training: finished, stopped early or failed."""
+        """Records the outcome of a training: finished, stopped early or failed. A second call repeats a write that failed."""
         if job.key not in self._running:
+            self._write()
             return
         _, proposal = self._running.pop(job.key)
         if proposal is None:

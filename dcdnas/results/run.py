@@ -375,7 +375,8 @@ class Run:
             )
             for number, rows in ended.items()
         ]
-        return sorted((c for c in found if c.values), key=lambda c: pareto.preference(self.objective.gain(c.mean), c.trial))
+        gain, goals = self.objective.gain, self.goals
+        return sorted((c for c in found if c.values), key=lambda c: pareto.preference(gain(c.mean), c.trial, goals))
 
     @property
     def unconfirmed(self) -> int:
@@ -417,15 +418,16 @@ class Run:
 
     def _row(self, trial: Trial, on_front: bool, decisions: Sequence[str]) -> dict[str, Any]:
         score, cost, confirmed = trial.score, trial.cost.values, self.confirmed_as(trial)
+        objectives = {o.name: o.of(score) for o in self.goals.objectives}
         return {
-            "number": trial.number, "state": trial.state, **{o.name: o.of(score) for o in self.goals.objectives},
+            "number": trial.number, "state": trial.state, **objectives,
             **{m: cost.get(m) for m in self.metrics},
             "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0, "seed": trial.seed,
             "digest": trial.architecture.digest, "on_front": on_front, "reason": trial.reason,
             "failure": trial.failure and trial.failure.value,
             "confirmed_mean": confirmed.mean if confirmed else None,
             "confirmed_seeds": len(confirmed.values) if confirmed else 0,
-            **{name: trial.decisions.get(name) for name in decisions},
+            **{name: trial.decisions.get(name) for name in decisions if name not in objectives},
         }  # fmt: skip
 
     def _cut(self, budgets: Sequence[Budget] | None) -> Sequence[Budget]:

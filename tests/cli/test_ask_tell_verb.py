@@ -114,6 +114,8 @@ def test_stop_says_what_goes_on_with_it(project: object, run: Run) -> None:
         pytest.param("{}", "unknown request None", marks=pytest.mark.slow),
         pytest.param('{"request": ["ask"]}', "unknown request", marks=pytest.mark.slow),
         ('{"request": "aks"}', "Did you mean 'ask'?"),
+        ('{"request": "ask", "id": "\\ud83d", "count": 2}', "ask has no key 'count'"),
+        ('{"request": "tell", "network": "\\ud83d", "values": {"auc": 1}}', "was not asked for"),
         pytest.param('{"request": "ask", "count": 2}', "ask has no key 'count'", marks=pytest.mark.slow),
         ('{"request": "tell"}', 'tell needs "network"'),
         ('{"request": "tell", "network": "00", "values": 3}', 'tell needs "values": {NAME: NUMBER}'),

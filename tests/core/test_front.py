@@ -72,6 +72,16 @@ def test_of_equally_accurate_ones_the_cheaper_is_best() -> None:
     assert found.number == 1
 
 
+def test_of_equally_accurate_ones_the_best_is_the_one_on_the_front() -> None:
+    """Its goal is params, although FLOPs are priced first."""
+    tied = [trial(0, 0.5, 20, params=5), trial(1, 0.5, 10, params=7)]
+    for metric, number in (("params", 0), ("flops", 1)):
+        found = pareto.best(tied, BUDGETS, goals(metric))
+        assert found is not None
+        assert found.number == number
+        assert pareto.front(tied, BUDGETS, goals(metric)) == [found]
+
+
 def test_the_knee_is_where_more_cost_stops_to_pay() -> None:
     line = [trial(0, 0.5, 1), trial(1, 0.85, 10), trial(2, 0.9, 100)]
     found = pareto.knee(line, BUDGETS, goals("flops"))

@@ -18,7 +18,7 @@ from dcdnas.core.yaml_lines import as_yaml
 from dcdnas.engine.ask_tell import Search
 from dcdnas.engine.signals import request_stop
 from dcdnas.engine.store import Store
-from dcdnas.errors import RunError, UsageError
+from dcdnas.errors import Resumable, RunError, UsageError
 from dcdnas.results import load_run
 from dcdnas.tasks import Objective
 
@@ -170,6 +170,7 @@ def test_a_run_that_another_process_took_takes_no_more_results(make: Make) -> No
         ({"auc": 0.7, "loss": 1.0}, "no objective is called 'loss'"),
         ({"auc": math.nan}, "auc cannot be nan. Allowed: a finite number; a network without one is told as failed."),
         ({"auc": True}, "auc cannot be True."),
+        ({"auc": -(10**400)}, "auc cannot be -1000"),
         ({"auc": "0.7"}, "auc cannot be '0.7'."),
         ({"auc": 71}, "auc cannot be 71: the best possible value is 1. Is it in another unit?"),
         (None, "tell either its values, or why it failed"),
@@ -184,6 +185,35 @@ def test_values_that_cannot_be_told_leave_the_network_outstanding(make: Make, va
         assert words in str(refused.value)
         assert search.outstanding == (network,)
         search.tell(network, {"auc": 0.7})
+
+
+def test_a_result_that_could_not_be_written_is_written_when_it_is_told_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make() as search:
+        network = search.ask()
+        assert network is not None
+        with monkeypatch.context() as full:
+            full.setattr(Store, "add", lambda *_: (_ for _ in ()).throw(Resumable("the disk is full")))
+            for _ in range(2):
+                with pytest.raises(Resumable):
+                    search.tell(network, {"auc": 0.7})
+                assert search.outstanding == (network,)
+        search.tell(network, {"auc": 0.7})
+        assert [t.state for t in load_run("mine").trials] == ["finished"]
+
+
+def test_any_text_can_say_why_a_training_failed(make: Make) -> None:
+    with make() as search:
+        for failed in ("cannot read caf\udce9.png\nat all", "\n", "x" * 2000):
+            network = search.ask()
+            assert network is not None
+            search.tell(network, failed=failed)
+    reasons = [t.reason for t in load_run("mine").trials]
+    assert reasons == ["cannot read caf\\udce9.png at all", "no reason was told", "x" * 500]
+
+
+def test_an_objective_cannot_have_the_name_of_a_decision(make: Make) -> None:
+    with pytest.raises(UsageError, match="objective 'width' has the name of a decision of the space"):
+        make(space="fashion-quick", objectives=[replace(ERROR, name="width")])
 
 
 def test_a_network_is_told_once_and_only_when_it_was_asked_for(make: Make) -> None:

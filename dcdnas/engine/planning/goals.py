@@ -131,6 +131,8 @@ def chosen_goals(
     known = {o.name: o for o in objectives}
     for name in known.keys() & set(metrics):
         raise UsageError(f"the task's objective {name!r} has the name of a cost metric. Rename it.")
+    for name in known.keys() & {decision.name for decision in space.decisions}:
+        raise UsageError(f"the task's objective {name!r} has the name of a decision of the space. Rename it.")
     for name in settings.maximize:
         if name not in known and name in metrics:
             raise UsageError(f"--maximize {name}: a cost can only be minimised. Say --minimize {name}.")
