@@ -29,6 +29,9 @@ SHARE = 8
 ENOUGH = 6
 """Number of trials at a rung below which none is stopped, because a rank among fewer says little."""
 
+FAR = 8
+"""Number of median absolute deviations from the median beyond which a reading is an outlier; of normal readings none is."""
+
 DIGITS = 9
 """Decimals to which residuals are rounded, so that smaller differences count as equal on every machine."""
 
@@ -69,10 +72,17 @@ class Halving:
 
 
 def without_cost(readings: ArrayLike, costs: ArrayLike) -> NDArray[np.float64]:
-    """Residuals of readings (N, objectives) after a linear regression on logarithmic costs (N, metrics); (N, objectives)."""
+    """Residuals of readings (N, objectives) after a linear regression on logarithmic costs (N, metrics); (N, objectives).
+
+    For the regression, readings farther from the median than `FAR` median absolute deviations count as if they were that far,
+    because a single network that learned nothing would tilt the line for all others.
+    """
     values, logs = np.asarray(readings, float), np.asarray(costs, float)
+    middle = np.median(values, 0)
+    far = FAR * np.median(np.abs(values - middle), 0)
+    near = np.where(far > 0, np.clip(values, middle - far, middle + far), values)
     design = np.column_stack([np.ones(len(values)), logs - logs.mean(0)])
-    line = design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    line = design @ np.linalg.lstsq(design, near, rcond=None)[0]
     left: NDArray[np.float64] = np.round(values - line, DIGITS)
     return left
 

@@ -146,3 +146,16 @@ def test_nobody_is_compared_with_what_was_forgotten() -> None:
     for number in range(10):
         halving.forget(number)
     assert halving.keep(10, read(4, 0.5), cost(5))
+
+
+@pytest.mark.parametrize("outlier", [4.0, 100.0, 1e6])
+def test_a_single_network_that_learned_nothing_does_not_make_the_others_be_judged_by_their_cost(outlier: float) -> None:
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(6, 7, (40, 1))
+    noise = rng.normal(0, 0.1, (40, 1))
+    alone = without_cost(1.5 - 0.2 * costs + noise, costs)
+    readings, logs = np.vstack([1.5 - 0.2 * costs + noise, [[outlier]]]), np.vstack([costs, [[6.95]]])
+    left = without_cost(readings, logs)
+    assert np.abs(np.corrcoef(left[:-1, 0], costs[:, 0])[0, 1]) < 0.4
+    assert np.corrcoef(left[:-1, 0], alone[:, 0])[0, 1] > 0.9
+    assert left[-1] == left.max()
