@@ -93,7 +93,7 @@ def table_of(found: Fidelity) -> Sheet:
 
     o = found.objective
     made = table(">Trial", ">In the search", f">After {found.longer} epochs", ">Place", ">Then")
-    after = sorted(found.networks, key=lambda n: -o.scaled(n.longer))
+    after = sorted(found.networks, key=lambda n: -o.gain(n.longer))
     for place, n in enumerate(found.networks, 1):
         made.add_row(str(n.trial), o.said(n.searched), o.said(n.longer), str(place), str(after.index(n) + 1))
     return made

@@ -90,7 +90,7 @@ def spread_over(trials: Sequence[Trial], objective: Objective, count: int) -> li
     for trial in trials:
         if trial.state == "finished" and trial.score:
             whole.setdefault(trial.deployed, trial)
-    ranked = sorted(whole.values(), key=lambda t: -objective.scaled(objective.of(t.score)))
+    ranked = sorted(whole.values(), key=lambda t: -objective.gain(objective.of(t.score)))
     if min(len(ranked), count) < FEWEST:
         raise UsageError(
             f"{counted(len(ranked), 'network')} trained to the end, {count} requested: too few to rank. "

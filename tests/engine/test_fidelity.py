@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from searching import config
 from trainings import learn, quality
+from written_runs import trial
 
 from dcdnas.core.task import OWN, TABLE, TrainingTask
 from dcdnas.core.trial import Score
@@ -22,7 +23,7 @@ from dcdnas.engine.proxy_training import ProxyTraining, Reporter, Train
 from dcdnas.engine.reproduce import reproduce
 from dcdnas.errors import UsageError
 from dcdnas.results import Run, load_run
-from dcdnas.tasks import ASK_TELL
+from dcdnas.tasks import ASK_TELL, Objective
 
 EPOCHS = 3
 
@@ -126,6 +127,13 @@ def test_networks_that_cannot_be_trained_here_are_refused(run: Run, task: Traini
 def test_a_damaged_file_is_trained_anew(run: Run, damage: str) -> None:
     (run.folder / FILE).write_text(damage, encoding="utf-8")
     assert len(checked(run, train).networks) == 5
+
+
+def test_values_beyond_the_worst_one_are_still_told_apart() -> None:
+    error = Objective("rmse", "minimize", worst=2.0, best=0.0)
+    values = [9.0, 3.0, 7.0, 2.5, 5.0, 8.0, 1.0]
+    trials = [replace(trial(n, 0.5, 10.0 + n), score=Score({"rmse": value}, 3, 2.0)) for n, value in enumerate(values)]
+    assert [t.score and t.score.values["rmse"] for t in spread_over(trials, error, 7)] == sorted(values)
 
 
 def test_too_few_networks_cannot_be_ranked(run: Run) -> None:
