@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dcdnas.cli._output import Output
-from dcdnas.core.units import amount, quantity, roughly
+from dcdnas.core.units import amount, quantity, roughly, scientific
 from dcdnas.engine.planning import Plan, estimated
 from dcdnas.space.pricing.cost import Share, largest, share_within, smallest
 
@@ -21,7 +21,7 @@ def describe(out: Output, plan: Plan) -> None:
     ranges = {m: (smallest(space, m).cost[m], largest(space, m).cost[m]) for m in metrics}
     spans = ", ".join(f"{quantity(m, low)} to {amount(m, high)}" for m, (low, high) in ranges.items())
     share = share_within(space, config.budgets)
-    out.show(f"Space      {space.name}: {scientific(space.size)} networks, {spans}")
+    out.show(f"Space      {space.name}: {in_digits(space.size)} networks, {spans}")
     out.show(f"Budget     {_budget(plan, share)}")
     if plan.table:
         out.show(f"Latency    predicted for {plan.table.device}")
@@ -51,9 +51,9 @@ def describe(out: Output, plan: Plan) -> None:
     )  # fmt: skip
 
 
-def scientific(size: int) -> str:
+def in_digits(size: int) -> str:
     """Writes a count of any size: ``1,234`` or ``1.2e17``."""
-    return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")
+    return f"{size:,}" if size < 10**6 else scientific(size).replace("e+", "e")
 
 
 def _budget(plan: Plan, share: Share) -> str:

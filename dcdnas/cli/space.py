@@ -11,6 +11,7 @@ import typer
 
 from dcdnas.cli._options import Budgets, ForData, LatencyDevice, LatencyTable
 from dcdnas.cli._output import Output
+from dcdnas.core.units import scientific
 
 if TYPE_CHECKING:
     from dcdnas.core.budget import Budget
@@ -188,7 +189,7 @@ def _left(result: Fit) -> list[str]:
 
 
 def _count(size: int) -> str:
-    return f"{size:,}" if size < 10**7 else f"{size:.1e}".replace("e+", "e")
+    return f"{size:,}" if size < 10**7 else scientific(size).replace("e+", "e")
 
 
 def _short(decisions: Any) -> str:

@@ -18,7 +18,7 @@ from dcdnas.results import FILE as CONFIG
 from dcdnas.results import Moment, Note, Run, load_run, read_notes
 from dcdnas.results.history import History
 from dcdnas.results.notes import FILE as NOTES
-from dcdnas.results.reading import chosen_in, with_costs
+from dcdnas.results.reading import chosen_in, fact, with_costs
 
 Made = TypeVar("Made")
 
@@ -139,13 +139,14 @@ class LiveRun:
             fresh = {t.number: t for t in with_costs(new, self.run.config, store.path, problems)}
             confirmations, chosen = tuple(store.confirmations(problems)), chosen_in(store, problems)
             ending, reason = store.ending()
+            timed, weights = fact(store, "timed", problems) or {}, tuple(store.weights())
         finally:
             store.close()
         self._marks = marks
         merged = self.run.by_number | fresh
         self.run = replace(
             self.run, trials=tuple(merged[n] for n in sorted(merged)), confirmations=confirmations, ending=ending, reason=reason,
-            problems=tuple(dict.fromkeys((*self.run.problems, *problems))), chosen=chosen,
+            problems=tuple(dict.fromkeys((*self.run.problems, *problems))), chosen=chosen, timed=timed, weights=weights,
         )  # fmt: skip
         self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))

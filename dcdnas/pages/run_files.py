@@ -47,7 +47,8 @@ def write_results(run: Run) -> Results:
     folder = run.folder / "front"
     for old in folder.glob("*.yaml"):
         old.unlink()
-    named = [(folder / f"{i:02d}.yaml", trial) for i, trial in enumerate(line, 1)]
+    digits = max(2, len(str(len(line))))
+    named = [(folder / f"{i:0{digits}d}.yaml", trial) for i, trial in enumerate(line, 1)]
     configs = tuple(write_config(model_of(run, trial), path) for path, trial in named)
     best = run.best
     path = write_config(model_of(run, best), folder / "best.yaml") if best else None

@@ -50,7 +50,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     notations = _notations(config)
     store = Store(folder)
     try:
-        facts = {key: _fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
+        facts = {key: fact(store, key, problems) for key in ("created", "timed", "images")} | {"bounds": store.meta("bounds")}
         ending, reason = store.ending()
         read = store.outlines(problems) if outline else store.trials(curves=curves, problems=problems)
         trials = tuple(with_costs(read, config, store.path, problems))
@@ -86,10 +86,10 @@ def with_costs(trials: Iterable[Trial], config: Mapping[str, Any], path: Path, p
 
 def chosen_in(store: Store, problems: list[str]) -> tuple[int, ...]:
     """Returns the numbers of the trials chosen for confirmation; none before the choice. Damage is added to `problems`."""
-    return tuple((_fact(store, CONFIRMING, problems) or {}).get("chosen", ()))
+    return tuple((fact(store, CONFIRMING, problems) or {}).get("chosen", ()))
 
 
-def _fact(store: Store, key: str, problems: list[str]) -> Any:
+def fact(store: Store, key: str, problems: list[str]) -> Any:
     """Reads a fact that a run can be shown without; if it is damaged, returns None and adds a sentence to `problems`."""
     try:
         return store.meta(key)

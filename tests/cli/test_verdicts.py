@@ -42,6 +42,17 @@ def test_ten_points_on_64_images_and_one_seed_are_not_called_a_difference(run: R
     assert "differences up to 16.9 points may be chance (95 %)" in said
 
 
+def test_the_rows_and_configs_of_a_long_front_are_in_its_order(project: Path) -> None:
+    trials = [replace(trial(0, 0.1 + n / 200, 10 + n / 2), number=n, deployed=str(n)) for n in range(115)]
+    folder = write_run(project / "runs" / "long", trials, images=64)
+    table = write_results(load_run(folder)).table
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [float(row["flops"]) for row in rows] == [10 + n / 2 for n in range(115)]
+    names = [row["config"] for row in rows]
+    assert names == sorted(names)
+    assert (names[0], names[-1]) == ("front/001.yaml", "front/115.yaml")
+
+
 def test_best_and_area_are_said_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = load_run(folder)
     summarise(Output(), found, write_results(found))

@@ -109,7 +109,14 @@ def test_small_shares(share: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(0, "0"), (999_999, "999,999"), (1_000_000, "1.0 × 10⁶"), (12 * 10**16, "1.2 × 10¹⁷"), (10**100, "1.0 × 10¹⁰⁰")],
+    [
+        (10**400, "1.0 × 10⁴⁰⁰"),
+        (0, "0"),
+        (999_999, "999,999"),
+        (1_000_000, "1.0 × 10⁶"),
+        (12 * 10**16, "1.2 × 10¹⁷"),
+        (10**100, "1.0 × 10¹⁰⁰"),
+    ],
 )
 def test_large_counts(number: int, said: str) -> None:
     assert large(number) == said

@@ -57,6 +57,16 @@ def test_what_is_read_piece_by_piece_is_what_is_read_at_once(folder: Path) -> No
     assert live.best.number == whole.best.number
 
 
+def test_latencies_that_are_measured_while_a_run_is_open_appear(folder: Path) -> None:
+    live = LiveRun(folder)
+    known = {"1ae05d6626218458": {"latency": 1000, "iqr": 10}}
+    store = Store(folder, "w")
+    store.set_meta("timed", known)
+    store.close()
+    assert live.refresh()
+    assert live.run.timed == load_run(folder).timed == known
+
+
 def test_nothing_new_is_no_change(folder: Path) -> None:
     live = LiveRun(folder)
     version = live.version
