@@ -8,14 +8,13 @@ chooses three networks, which are judged by the accuracy of their other training
 rule `front` chooses the most accurate networks of the front of accuracy and multiply-adds, `accuracy` and `loss` choose the best
 readings, on the front or not, and `believed` chooses the networks that `dcdnas search` would confirm. All rules choose from the
 same draws. The output gives means and differences to `front` with 95 % bootstrap intervals over the draws. `fashion-quick` stands
-for the 40 networks of that space in `readings.jsonl`, whose losses are not recorded: an example of a space with many decisions,
-only few of whose networks were trained.
+for the 40 networks of that space in `readings.jsonl`, an example of a space with many decisions, only few of whose networks were
+trained; these are also judged by their trainings of 15 epochs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from readings import LONG_SEED
+from result_lines import rows_of
 from search_quality import interval
 from yardstick import BUDGETS, GOALS, outcomes_of, yardstick
 
@@ -45,10 +46,14 @@ Values = Mapping[str, float]
 
 
 class Known(NamedTuple):
-    """A network, as a trial without a result, and the final readings of each of its trainings."""
+    """A network, as a trial without a result, the final readings of each of its trainings, and the accuracy to judge it by.
+
+    Without such an accuracy it is judged by its trainings that the rules do not see.
+    """
 
     trial: Trial
     ends: Sequence[Values]
+    judged: float | None = None
 
 
 class Source(NamedTuple):
@@ -98,7 +103,9 @@ def sources(name: str, file: str | None) -> Iterator[Source]:
     """Yields one source for each budget of a table."""
     space = load_space(name)
     if name == "fashion-quick":
-        yield Source(space, "1MFLOPs", read_before(space, "1MFLOPs"))
+        known = read_before(space, "1MFLOPs")
+        yield Source(space, "1MFLOPs", [network._replace(judged=None) for network in known])
+        yield Source(space, "1MFLOPs, judged after 15 epochs", known)
         return
     table = tables[name](file if name == "nas-bench-macro" else None)
     every: dict[str, Known] = {}
@@ -113,12 +120,18 @@ def sources(name: str, file: str | None) -> Iterator[Source]:
 
 
 def read_before(space: SearchSpace, budget: str) -> list[Known]:
-    """The networks that `readings.py` trained, each with its readings of both seeds with re-estimated BatchNorm statistics."""
+    """The networks that `readings.py` trained, each with its re-estimated readings of both seeds, and after its long training."""
     ends: dict[str, list[Values]] = {}
-    for line in map(json.loads, READINGS.read_text(encoding="utf-8").splitlines()):
-        ends.setdefault(line["network"], []).append({"accuracy": line["accuracy"]["fresh"][-1]})
+    longer: dict[str, float] = {}
+    for line in rows_of(READINGS):
+        last = {name: values[-1] for name, values in line["readings"]["fresh"].items()}
+        if line["seed"] == LONG_SEED:
+            longer[line["network"]] = last["accuracy"]
+        elif line["recipe"] == "own":
+            ends.setdefault(line["network"], []).append(last)
     draws = islice(draws_within(space, parse_budgets([budget], notations()), random.Random(0)), len(ends))
-    return [Known(a_trial(drawn), ends[drawn.architecture.digest]) for drawn in draws]
+    digests = [(drawn, drawn.architecture.digest) for drawn in draws]
+    return [Known(a_trial(drawn), ends[digest], longer[digest]) for drawn, digest in digests]
 
 
 def a_trial(found: Priced) -> Trial:
@@ -134,7 +147,8 @@ def drawn(source: Source, count: int, seed: int) -> tuple[list[Trial], list[floa
     for number, known in enumerate(rng.sample(source.networks, count)):
         seen = rng.randrange(len(known.ends))
         trials.append(replace(known.trial, number=number, score=Score(known.ends[seen], 1, 0.0)))
-        others.append(100 * statistics.fmean(end["accuracy"] for n, end in enumerate(known.ends) if n != seen))
+        unseen = statistics.fmean(end["accuracy"] for n, end in enumerate(known.ends) if n != seen)
+        others.append(100 * (unseen if known.judged is None else known.judged))
     return trials, others
 
 
