@@ -13,13 +13,17 @@ from torch import nn
 
 from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.dimension import dimensions
+from dcdnas.core.slot import Slot
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.networks import Network
-from dcdnas.operators import Operator, Static, operators
+from dcdnas.operators import DDFUp, DynamicActivation, Operator, Static, operators
 
 Where = str | Sequence[str] | Callable[[str, nn.Module], bool] | None
 
 Module = TypeVar("Module", bound=nn.Module)
+
+DYNAMIC = Operator, DDFUp, DynamicActivation
+"""Layers whose own convolutions are part of them."""
 
 MOST_SAID = 5
 """The most convolutions that a message names."""
@@ -35,7 +39,8 @@ def convert(module: Module, operator: str, where: Where = None, **settings: Any)
         module: any torch network, or one convolution.
         operator: name of the operator, e.g. ``"odconv"``; `dcdnas list operators` shows all.
         where: the convolutions to replace: a name as `named_modules` gives it, a pattern like ``"layer3.*"``, several of these,
-            or a function of name and module; None for all convolutions.
+            or a function of name and module; None for all convolutions. Those that are part of a dynamic layer cannot be
+            chosen, nor those of a dcdnas network for which its architecture names no operator, like the classifier of pixels.
         **settings: of the operator, e.g. ``num_kernels=4``.
 
     Raises:
@@ -66,14 +71,26 @@ def convert(module: Module, operator: str, where: Where = None, **settings: Any)
 
 
 def _named(module: nn.Module) -> dict[str, nn.Module]:
-    """Returns all convolutions by name: torch's (including those that no operator can replace) and static operators."""
+    """Returns the convolutions that can be chosen, by name: torch's (including those that no operator can replace) and static
+    operators.
+
+    Those that belong to a dynamic layer are left out. Of a dcdnas network there are only the operators of its slots, because
+    its architecture can describe no other ones.
+    """
     kinds = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
-    inside = [name for name, part in module.named_modules() if isinstance(part, Operator) and type(part) is not Static]
+    closed: list[str] = []
+    own: set[str] = set()
+    for name, part in module.named_modules(remove_duplicate=False):
+        begin = f"{name}." if name else ""
+        if isinstance(part, (Network, *DYNAMIC)) and type(part) is not Static:
+            closed.append(begin)
+        if isinstance(part, Network):
+            own |= {f"{begin}{slot.name}.conv" for slot in _slots(part)}
     return {
         name: part
         for name, part in module.named_modules(remove_duplicate=False)
-        if isinstance(part, kinds) or type(part) is Static
-        if not any(name.startswith(f"{path}.") for path in inside)
+        if type(part) is Static or isinstance(part, kinds)
+        if (type(part) is Static if name in own else not name.startswith(tuple(closed)))
     }
 
 
@@ -135,14 +152,18 @@ def _tell(network: Network, operator: str, paths: Iterable[str], settings: dict[
     """Records the converted layers in the network's architecture."""
     cls, architecture = operators[operator], network.architecture
     known = {name: value for name, value in settings.items() if name in dimensions(cls)}
-    plan = type(network)
-    slots = plan.slots(architecture.input, architecture.classes, plan.complete(architecture.settings))
     layers = dict(architecture.layers)
-    for slot in slots:
+    for slot in _slots(network):
         if f"{slot.name}.conv" in paths:
             resolved = cls.resolve(slot.geometry, **known)
             layers[slot.name] = LayerChoice(operator, resolved, cls.counted_form(slot.geometry, resolved))
     network.architecture = replace(architecture, layers=layers)
+
+
+def _slots(network: Network) -> tuple[Slot, ...]:
+    """Returns the slots of a network."""
+    plan, architecture = type(network), network.architecture
+    return plan.slots(architecture.input, architecture.classes, plan.complete(architecture.settings))
 
 
 def _first(texts: Iterable[str], rest: str) -> list[str]:

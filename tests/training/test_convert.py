@@ -11,10 +11,11 @@ from small_training import network as small_network
 from torch import Tensor, nn
 
 import dcdnas
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import ConvGeometry
 from dcdnas.cost import price
 from dcdnas.errors import GeometryError, UnknownNameError, UsageError
-from dcdnas.operators import Operator, operators
+from dcdnas.operators import DDFUp, Operator, dynamic_activations, operators
 
 
 class Residual(nn.Module):
@@ -242,6 +243,35 @@ def test_a_convolution_beside_a_network_is_none_of_its_layers():
     assert beside.backbone.architecture == around.backbone.architecture
     assert isinstance(beside.stem.conv, Operator)
     assert inside.backbone.architecture.layers["stem"].operator == "odconv"
+
+
+SCORING_PIXELS: dict[str, dict[str, Any]] = {
+    "ddf-up": {"upsampling": "ddf-up"},
+    "a hamburger": {"hamburger_rank": (0, 4)},
+}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("part", SCORING_PIXELS)
+def test_all_of_a_network_that_scores_pixels_can_be_converted_and_built_again(part, beside):
+    settings = {"channels": (8, 16), "depth": 1, "strides": (2, 2), "decoder_channels": 16, **SCORING_PIXELS[part]}
+    network = dcdnas.build(Architecture("mobilenetv2", settings, {}, (3, 32, 32), 5, "decoder")).eval()
+    given = nn.Sequential(network, nn.Conv2d(5, 5, 1)) if beside else network
+    dynamic, x = dcdnas.convert(given, "dyconv"), torch.randn(2, 3, 32, 32)
+    assert torch.allclose(dynamic(x), given(x), atol=1e-5)
+    found = dynamic[0] if beside else dynamic
+    assert all(choice.operator == "dyconv" for choice in found.architecture.layers.values())
+    assert dcdnas.build(found.architecture).load_state_dict(found.state_dict())
+    assert dict(price(found.architecture).values) == dict(dcdnas.count(found, (3, 32, 32)).values)
+    assert isinstance(dynamic[1], Operator) if beside else True
+
+
+def test_the_convolutions_inside_dynamic_layers_are_none_to_convert():
+    layers = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), DDFUp(4), dynamic_activations["dyrelu"](4, 2))
+    dynamic = dcdnas.convert(layers, "dyconv")
+    assert [name for name, part in dynamic.named_modules() if isinstance(part, Operator)] == ["0"]
+    with pytest.raises(UsageError, match=r"matches no convolution\. Convolutions: 0\."):
+        dcdnas.convert(layers, "dyconv", "1.spatial")
 
 
 def test_a_count_takes_a_batch_or_a_shape_and_other_exact_metrics():
