@@ -34,7 +34,8 @@ class Place(NamedTuple):
         channels, height, width = x.shape[1:]
         k, elements = self.kernel_size, self.out_channels * channels
         if self.depthwise:
-            fits = k in SIZES and self.padding < k and min(height, width) + 2 * self.padding >= k
+            fits = self.out_channels == channels and k in SIZES
+            fits = fits and self.padding < k and min(height, width) + 2 * self.padding >= k
         else:
             fits = k == self.stride == 1 and self.padding == 0 and elements <= LARGEST
             fits = fits and elements <= 2 * height * width * (channels + self.out_channels)

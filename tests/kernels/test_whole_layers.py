@@ -145,6 +145,25 @@ def test_other_maps_and_layers_are_left_to_torch(cls: type[Layer]) -> None:
         assert not fits(other, map_of(other))
 
 
+@pytest.mark.parametrize(("cls", "settings"), [(DCD, {}), (ODConv, {}), (ODConv, {"num_kernels": 2})])
+def test_a_depthwise_layer_with_several_outputs_a_channel_trains_without_the_compiled_function(
+    cls: type[Layer], settings: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    layer = cls(4, 12, 3, groups=4, padding=1, **settings).train()
+    exact, x = copy.deepcopy(layer).double(), map_of(layer)
+    of = x.detach().double().requires_grad_()
+    assert not fits(layer, x)
+    y, z = layer(x), exact(of)
+    g = torch.randn_like(y)
+    for one, other in zip(
+        (y.detach(), *torch.autograd.grad(y, (x, *layer.parameters()), g)),
+        (z.detach(), *torch.autograd.grad(z, (of, *exact.parameters()), g.double())),
+        strict=True,
+    ):
+        assert (one.double() - other).abs().max() <= 1e-5 * max(1.0, float(other.abs().max()))
+
+
 def narrow(width: int) -> ODConv:
     """A layer whose attention is narrower than any setting makes it."""
     layer = ODConv(8, 24, 1).train()
