@@ -48,3 +48,21 @@ def test_the_centre_sees_what_the_middle_tap_sees(kernel_size, padding, dilation
     x = torch.randn(2, 3, 11, 10)
     middle = taps(x, kernel_size, stride, padding, dilation)[kernel_size // 2 * (kernel_size + 1)]
     assert torch.equal(centred(x, kernel_size, padding, dilation)[..., ::stride, ::stride], middle)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("c", "d", "k", "stride", "groups"), [case for case in CASES if case[2] > 1])
+def test_maps_of_one_pixel_have_gradients_in_every_layout(c, d, k, stride, groups, layout, dtype):
+    torch.manual_seed(0)
+    x = torch.randn(3, c, 1, 1, dtype=dtype).to(memory_format=layout).requires_grad_()
+    weight = torch.randn(3, d, c // groups, k, k, dtype=dtype, requires_grad=True)
+    found, alone = (
+        torch.autograd.grad(y.square().sum(), (x, weight))
+        for y in (
+            per_sample_conv2d(x, weight, stride, 2, 1, groups),
+            torch.cat([F.conv2d(x[n].reshape(1, c, 1, 1), weight[n], None, stride, 2, 1, groups) for n in range(3)]),
+        )
+    )
+    for one, other in zip(found, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=torch.finfo(dtype).eps * 8, atol=torch.finfo(dtype).eps * 32)
