@@ -243,7 +243,8 @@ def at_size(images: Images, height: int, width: int) -> Images:
         return images
     own = images.pixels.index_select(0, images.rows)
     labels = labels_at(images.labels.index_select(0, images.rows), (height, width))
-    return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=torch.arange(len(images)))
+    rows = torch.arange(len(images))
+    return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=rows, interpolation="bilinear")
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:

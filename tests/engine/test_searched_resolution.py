@@ -55,4 +55,5 @@ def test_resized_images_keep_labels_statistics_and_order() -> None:
     grey = torch.full((3, 1, 24, 24), 90, dtype=torch.uint8)
     flat = at_size(Images("f", 0, grey, torch.arange(3), ("a", "b", "c"), (0.5,), (1.0,), torch.tensor([2, 0])), 9, 9)
     assert flat.pixels.unique().tolist() == [90]
+    assert (part.interpolation, flat.interpolation) == ("bicubic", "bilinear")
     assert flat.labels.tolist() == [2, 0]
