@@ -149,6 +149,7 @@ class Images:
         grey_range: value that became 255 in grey pictures of more than 8 bits; None if there are none.
         interpolation: with which they were scaled: ``bilinear`` if arrays of another size were resized, else ``bicubic``, with
             which pictures are decoded.
+        size: (H, W) to which `at_size` resized them; None if it did not.
     """
 
     AT_ONCE: ClassVar[int] = 512
@@ -168,6 +169,7 @@ class Images:
     damaged: tuple[str, ...] = ()
     grey_range: float | None = None
     interpolation: str = "bicubic"
+    size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return int(self.rows.numel())
@@ -246,7 +248,7 @@ class Images:
         """Pickles the tensors as NumPy arrays, so that Ray's object store shares them between processes without a copy."""
         arrays = tuple(t.cpu().numpy() for t in (self.pixels, self.labels, self.rows))
         rest = self.classes, self.mean, self.std, self.subset, self.skip, self.notes, self.damaged
-        return _from_arrays, (*arrays, self.name, self.resolution, *rest, self.grey_range, self.interpolation)
+        return _from_arrays, (*arrays, self.name, self.resolution, *rest, self.grey_range, self.interpolation, self.size)
 
 
 class Split(NamedTuple):

@@ -78,8 +78,8 @@ def load(
 
 
 def load_test(train: Images) -> Images:
-    """Loads the test part of the data set that `train` belongs to, with its resolution, classes, mean, standard deviation and
-    range of grey values.
+    """Loads the test part of the data set that `train` belongs to, with its resolution, size, classes, mean, standard deviation
+    and range of grey values.
 
     Raises:
         DataError: when files are missing or damaged, or classes or image shape differ from those of the training part.
@@ -98,16 +98,17 @@ def load_test(train: Images) -> Images:
     if not train.subset:
         _check_classes(where, raw, train.classes)
     raw = checked(where, of_classes(raw, train.classes))
-    if raw.pixels.shape[1] != train.shape[0] or not (resolution or raw.pixels.shape[2:] == train.shape[1:]):
+    if raw.pixels.shape[1] != train.shape[0] or not (resolution or train.size or raw.pixels.shape[2:] == train.shape[1:]):
         found, wanted = ("x".join(map(str, shape)) for shape in (raw.pixels.shape[1:], train.shape))
         raise DataError(
             f"{where}: images of {found}, the training part has {wanted}. Allowed: the same shape in both; write them anew."
         )
     pixels, labels = _tensors(where, raw, resolution)
     rows, grey_range = torch.arange(len(labels)), raw.grey_range
-    return replace(
+    test = replace(
         train, pixels=pixels, labels=labels, rows=rows, notes=raw.notes, damaged=raw.damaged, grey_range=grey_range
     )  # fmt: skip
+    return at_size(test, *train.size) if train.size else test
 
 
 def load_both(name: str, resolution: int = 0, skip_damaged: float = 0.0) -> tuple[Images, Images]:
@@ -243,8 +244,8 @@ def at_size(images: Images, height: int, width: int) -> Images:
         return images
     own = images.pixels.index_select(0, images.rows)
     labels = labels_at(images.labels.index_select(0, images.rows), (height, width))
-    rows = torch.arange(len(images))
-    return replace(images, pixels=resized(own, (height, width)), labels=labels, rows=rows, interpolation="bilinear")
+    rows, size = torch.arange(len(images)), (height, width)
+    return replace(images, pixels=resized(own, size), labels=labels, rows=rows, interpolation="bilinear", size=size)
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from dcdnas.core.files import make_folder
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
-from dcdnas.data import Images, Split, load, load_test, open_source
+from dcdnas.data import Images, Split, at_size, load, load_test, open_source
 from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.folder import Row, TrainingFolder, check_kept, described
@@ -56,8 +56,8 @@ def best_device() -> str:
 def images_for(architecture: Architecture, task: TrainingTask, grey_range: float | None = None) -> Images:
     """Loads a task's training images, at the network's input size if they have the network's classes and channels.
 
-    Pictures in files are read as needed when resized crops are taken from their original pixels, or when the decoded pictures
-    would take too much memory.
+    Pictures in files are cut to squares of the network's height. They are read as needed when resized crops are taken from their
+    original pixels, or when the decoded pictures would take too much memory.
 
     Args:
         architecture: of the network.
@@ -67,13 +67,15 @@ def images_for(architecture: Architecture, task: TrainingTask, grey_range: float
     Raises:
         DataError: when the data set is missing or damaged.
     """
-    channels, height, _ = architecture.input
+    channels, height, width = architecture.input
     side = task.resolution or (height if open_source(task.data).DECODES else 0)
     decoded = 0 if task.augment == "resized-crop" else DECODED
     images = load(task.data, side, task.classes, task.skip_damaged, decoded, grey_range)
     same = images.shape[0] == channels and len(images.classes) == architecture.classes
-    if side or not same or images.shape[1] == height:
+    if side or not same or images.shape == architecture.input:
         return images
+    if height != width:
+        return at_size(images, height, width)
     return load(task.data, height, task.classes, task.skip_damaged, grey_range=grey_range)
 
 
