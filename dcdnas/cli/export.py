@@ -171,7 +171,8 @@ def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None
         raise UsageError(f"--quantize int8 needs {lacking}, and {one.name} has none. Give them.")
     a = model.architecture
     wanted = Wanted(one.name, a.input, a.classes, model.labels, bool(a.head), model.grey_range)
-    images = labelled(out, wanted, name, 0.0, test=False)
+    skip = known.get("skip_damaged")
+    images = labelled(out, wanted, name, float(skip) if isinstance(skip, (int, float)) else 0.0, test=False)
     return split(images, VALIDATION)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from importlib.machinery import ModuleSpec
+from itertools import product
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from commands import Run
+from PIL import Image
 from safetensors.torch import save_file
 from torch.export import ExportedProgram
 from written_runs import trial, write_run
@@ -77,6 +79,22 @@ def test_an_eight_bit_model_says_its_accuracy_and_evaluates_to_about_the_same(ru
     assert "`model-int8.onnx`" in Path("net/README.md").read_text()
     eight, full = (run("evaluate", f"net/{n}", "-d", "npz:some.npz", "--json").json for n in ("model-int8.onnx", "model.onnx"))
     assert abs(eight["loss"] - full["loss"]) < 0.1
+
+
+def test_an_eight_bit_model_is_calibrated_without_the_damaged_pictures_of_the_training(run: Run, searched: Path) -> None:
+    pytest.importorskip("onnxruntime.quantization")
+    for part, name in product(("train", "test"), "ab"):
+        folder = searched / "set" / part / name
+        folder.mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (28, 28), 25 * number).save(folder / f"{number}.png")
+    (searched / "set" / "train" / "a" / "1.png").write_bytes(b"damaged")
+    trained = run("train", "done", "-d", "folder:set", "--epochs", "1", "--set", "skip_damaged=1", "-o", "out")
+    assert trained.code == 0, trained.err
+    said = run("export", "out/seed-0", "--to", "config", "--quantize", "int8", "-o", "net")
+    assert said.code == 0, said.err
+    assert "folder:set, train part: 1 damaged left out." in said.err
+    assert Path("net/model-int8.onnx").is_file()
 
 
 @pytest.mark.parametrize(
