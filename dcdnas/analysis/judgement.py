@@ -93,7 +93,9 @@ def judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Judgement:
     answers, own = logits.argmax(1), log_probabilities[np.arange(count), labels]
     right, confidence = answers == labels, np.exp(log_probabilities.max(1))
     confusion = np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
-    ranks = (logits > logits[np.arange(count), labels][:, None]).sum(1)
+    of_label = logits[np.arange(count), labels][:, None]
+    earlier = np.arange(classes) < labels[:, None]  # of equal outputs the first one counts, as in argmax
+    ranks = ((logits > of_label) | ((logits == of_label) & earlier)).sum(1)
     top5 = _share(int((ranks < 5).sum()), count) if classes > 5 else None
     return Judgement(
         count,

@@ -44,6 +44,15 @@ def test_the_shares_are_those_of_a_plain_loop():
     assert found.top5.value == np.mean([labels[i] in order[i, :5] for i in range(len(labels))])
 
 
+def test_of_equal_outputs_the_first_classes_are_the_answers():
+    labels = np.arange(10)
+    found = judged(np.zeros((10, 10)), labels)
+    assert found.top5 is not None
+    assert (found.top1.value, found.top5.value) == (0.1, 0.5)
+    two = np.where(labels < 3, 1.0, np.where(labels < 8, 0.5, 0.0))
+    assert judged(np.tile(two, (10, 1)), labels).top5 == found.top5
+
+
 def test_the_calibration_error_is_that_of_a_plain_loop():
     generator = np.random.default_rng(1)
     confidence = generator.uniform(0.2, 1, 500)
