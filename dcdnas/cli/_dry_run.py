@@ -53,7 +53,7 @@ def describe(out: Output, plan: Plan) -> None:
 
 def in_digits(size: int) -> str:
     """Writes a count of any size: ``1,234`` or ``1.2e17``."""
-    return f"{size:,}" if size < 10**6 else scientific(size).replace("e+", "e")
+    return f"{size:,}" if size < 10**6 else scientific(size)
 
 
 def _budget(plan: Plan, share: Share) -> str:

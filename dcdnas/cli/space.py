@@ -189,7 +189,7 @@ def _left(result: Fit) -> list[str]:
 
 
 def _count(size: int) -> str:
-    return f"{size:,}" if size < 10**7 else scientific(size).replace("e+", "e")
+    return f"{size:,}" if size < 10**7 else scientific(size)
 
 
 def _short(decisions: Any) -> str:

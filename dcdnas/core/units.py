@@ -252,13 +252,13 @@ def large(number: int) -> str:
     """Writes a count that may be huge: ``48,600``, ``1.2 × 10¹⁷``."""
     if number < 10**6:
         return f"{number:,}"
-    mantissa, power = scientific(number).split("e+")
+    mantissa, power = scientific(number).split("e")
     return f"{mantissa} × 10{power.lstrip('0').translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def scientific(number: int) -> str:
-    """Writes a whole number of any size in scientific notation, like ``1.2e+17``."""
-    return f"{number if number < 10**300 else Decimal(number):.1e}"
+    """Writes a whole number of 1 or more, of any size, in scientific notation: ``1.2e17``."""
+    return f"{number if number < 10**300 else Decimal(number):.1e}".replace("e+", "e")
 
 
 def counted(number: float, thing: str) -> str:
