@@ -53,11 +53,10 @@ def predict(
 ) -> None:
     """Predict the classes of pictures with a trained network, and their probabilities.
 
-    A picture is turned upright, cut to its central square, or region of the network's shape, scaled and normalised as in
-    training; the folder, or the ONNX model alone, contains everything that this needs. A network that scores pixels gives the
-    share of the pixels in each class, and with -o a mask as large as the picture, in which pixels outside the region that the
-    network saw have no class (255). Pictures that cannot be read are named at the end, and the exit code is 7 when there are
-    more of them than --skip-damaged allows.
+    A picture is turned upright, cut to its central region of the network's shape, scaled and normalised as in training; the
+    folder, or the ONNX model alone, contains all that this needs. A network that scores pixels gives the share of the pixels in
+    each class, and with -o a mask as large as the picture, in which pixels outside the region have no class (255). Pictures that
+    cannot be read are named at the end, and the exit code is 7 when there are more of them than --skip-damaged allows.
 
     Examples:  dcdnas predict trained/quick-3/seed-0 cat.jpg  |  dcdnas predict model.onnx pictures --csv > seen.csv
     """
