@@ -54,7 +54,14 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
         check(out, load_run(plan.folder), plan.execution, fidelity_check)
 
 
-def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False, retry_failed: bool = False) -> None:
+def go(
+    out: Output,
+    folder: Path,
+    execution: Execution,
+    dashboard: bool = False,
+    retry_failed: bool = False,
+    trials: int | None = None,
+) -> None:
     """Searches an existing run; whatever stops the search, its results are written and printed before an error is raised.
 
     Args:
@@ -63,6 +70,7 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False,
         execution: how trainings are executed.
         dashboard: whether to serve the pages of the run during the search.
         retry_failed: whether failed networks are trained again.
+        trials: number of trainings in total; None for that of the run.
     """
     check_pages(dashboard)
     problem: DcdnasError | None = None
@@ -72,7 +80,7 @@ def go(out: Output, folder: Path, execution: Execution, dashboard: bool = False,
     interrupts = Interrupts(out)
     with pages(out, folder, dashboard), watcher(out, folder.name) as watch:
         try:
-            search(folder, execution, watch, interrupts, retry_failed)
+            search(folder, execution, watch, interrupts, retry_failed, trials)
         except DcdnasError as error:
             problem = error
     interrupts.watch_the_rest()

@@ -37,9 +37,9 @@ def summarise(out: Output, run: Run, results: Results) -> None:
         out.show(f"Ended      {run.reason}")
     out.show(f"Files      {run.folder}/: pareto.csv, front/*.yaml, report.html")
     if results.best:
-        out.show(f"Next       dcdnas show {run.name} --trial best")
-        out.show(f"           dcdnas export {run.name} --to config,onnx -o DIR")
-        out.show(f"           dcdnas resume {run.name} -n +50")
+        out.show(f"Next       dcdnas show {run.called} --trial best")
+        out.show(f"           dcdnas export {run.called} --to config,onnx -o DIR")
+        out.show(f"           dcdnas resume {run.called} -n +50")
 
 
 def show_front(out: Output, run: Run, line: Sequence[Trial]) -> None:

@@ -30,8 +30,8 @@ def reproduce(
 ) -> None:
     """Train one network of a run again exactly as it was trained, and compare every epoch with the record.
 
-    The exit code is 1 when a value differs. What differs between this machine and the run's (versions, processor, kernels) is
-    listed. The run is not changed.
+    The exit code is 1 when a value differs. What differs between this machine and the run's (images, versions, processor,
+    kernels) is listed. The run is not changed.
 
     Example:  dcdnas reproduce quick --trial 3
     """
@@ -69,7 +69,8 @@ def reproduce(
     if again.equal:
         out.show("The training was reproduced to the last bit.")
         return
-    why = "" if again.elsewhere else " Versions, processor and kernels are those of the run: was it trained on another device?"
+    same = " Images, versions, processor and kernels are those of the run: was it trained on another device?"
+    why = "" if again.elsewhere else same
     out.show(f"The training was not reproduced.{why}")
     raise typer.Exit(1)
 

@@ -45,10 +45,10 @@ def resume(
     flags = {k: v for k, v in locals().items() if k not in ("out", "run", "trials", "retry_failed", "dashboard")}
     from dcdnas.cli._running import go
     from dcdnas.cli._source import offer_plugins_of
+    from dcdnas.engine.folders import setting_for
     from dcdnas.engine.mended import take_mended_task
     from dcdnas.engine.planning import as_before, chosen_execution, machine_in_words
     from dcdnas.engine.planning.settings import SearchSettings
-    from dcdnas.engine.prepare import extend
     from dcdnas.errors import RunError
     from dcdnas.results import find_run, load_run
     from dcdnas.tasks import only_where_begun
@@ -57,19 +57,18 @@ def resume(
     before = load_run(folder)
     elsewhere = only_where_begun(before.own_task, before.name)
     if elsewhere:
-        raise RunError(f"{before.name}: {elsewhere}")
+        setting = setting_for(folder).strip()
+        raise RunError(f"{before.name}: {elsewhere}{f' Both find it with {setting}.' if setting else ''}")
     if retry_failed:
         take_mended_task(folder)
         before = load_run(folder)
     offer_plugins_of(before)
-    if trials is not None:
-        extend(folder, wanted(trials, before.asked, before.ended))
+    goal = before.asked if trials is None else wanted(trials, before.asked, before.ended)
     how = chosen_execution(as_before(SearchSettings.gather(flags), folder))
-    goal = load_run(folder).asked
     out.note(f"Run        {folder}: {before.ended} of {goal} trainings have ended")
     out.note(f"Machine    {machine_in_words(how)}")
     out.line({"event": "start", "run": before.name, "folder": folder, "ended": before.ended, "trials": goal})
-    go(out, folder, how, dashboard, retry_failed)
+    go(out, folder, how, dashboard, retry_failed, goal)
 
 
 def wanted(text: str, asked: int, ended: int) -> int:

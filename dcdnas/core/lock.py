@@ -73,10 +73,14 @@ class FolderLock:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="dcdnas-lock", daemon=True)
 
-    def __enter__(self) -> Self:
+    def check_free(self) -> None:
+        """Raises the RunError with which the lock is refused, when another process holds it and is alive."""
         holder = live_driver(self.path.parent)
         if holder:
             raise RunError(f"{self.path.parent} {self.busy} process {holder['pid']} on {holder['host']}. {self.advice}")
+
+    def __enter__(self) -> Self:
+        self.check_free()
         self.found_dead = self.path.exists()
         self._write()
         self._thread.start()

@@ -1,9 +1,10 @@
 """Works out the identity and price of the networks as they are trained, adapted to the proxy's images, and the run's record of
-those images. A search itself prices its networks as they are deployed.
+those images, by which a resume knows them again. A search itself prices its networks as they are deployed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -72,5 +73,13 @@ def record_of(images: Split) -> dict[str, Any]:
     return {
         "classes": list(part.classes), "mean": list(part.mean), "std": list(part.std), "shape": list(part.shape),
         "train": len(part), "validation": len(images.validation), **grey,
-        "interpolation": part.interpolation,
+        "interpolation": part.interpolation, "labels": _digest_of_labels(images),
     }  # fmt: skip
+
+
+def _digest_of_labels(images: Split) -> str:
+    """Digest of the labels, or masks, of all images in their order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in images:
+        digest.update(part.labels[part.rows].numpy().tobytes())
+    return digest.hexdigest()

@@ -24,6 +24,15 @@ def called(folder: Path) -> str:
     return shlex.quote(whole.name if (runs_folder() / whole.name).resolve() == whole else str(whole))
 
 
+def setting_for(folder: Path) -> str:
+    """What stands before a command that takes only the name of a run, so that it finds the run: ``DCDNAS_RUNS=/elsewhere ``.
+
+    Empty where the run is in the folder of the runs.
+    """
+    whole = folder.resolve()
+    return "" if (runs_folder() / whole.name).resolve() == whole else f"DCDNAS_RUNS={shlex.quote(str(whole.parent))} "
+
+
 def find_run(run: str | Path) -> Path:
     """Finds the folder of a run, given its path or its name in `runs_folder`.
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from dcdnas.engine.folders import called
+from dcdnas.engine.folders import called, setting_for
 from dcdnas.errors import RunError
 from dcdnas.tasks import ASK_TELL, only_where_begun
 
@@ -58,7 +58,7 @@ def command_to_go_on(folder: Path, format: int, own: str = "") -> str:
     """
     name = folder.resolve().name
     if own == ASK_TELL:
-        return f"dcdnas ask-tell --name {shlex.quote(name)}"
+        return f"{setting_for(folder)}dcdnas ask-tell --name {shlex.quote(name)}"
     if only_where_begun(own):
         return f"dcdnas.search(..., task=..., name={name!r})"
     return f"dcdnas {'resume' if format == FORMAT else 'search --start-from'} {called(folder)}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.engine import latency
 from dcdnas.engine.as_trained import known_of
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.formats import FORMAT, command_to_go_on
+from dcdnas.engine.continuing import continued
 from dcdnas.engine.store import FILE as MEMORY
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError
@@ -45,7 +44,7 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
         DataError: when the images are missing or damaged.
     """
     if is_file(folder / "search.yaml"):
-        return _continued(folder, config)
+        return continued(folder, config)
     if is_folder(folder) and not _never_started(folder):
         raise RunError(f"{folder} is not empty and is no run. Give another `--name`.")
     space = config.build_space().priced_by(prices_by(table))
@@ -62,28 +61,9 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
     return config
 
 
-def _continued(folder: Path, config: SearchConfig) -> SearchConfig:
-    """Returns the config of the existing run, which must be of the same search, with the larger number of trainings."""
-    before = SearchConfig.to_go_on(folder / "search.yaml")
-    different = before.differences(config)
-    if different:
-        go_on = command_to_go_on(folder, FORMAT, before.task.own)
-        raise RunError(
-            f"{folder} holds another search. It differs in:\n  " + "\n  ".join(listed(different))
-            + f"\nGive this one another `--name`, or continue with that one: `{go_on}`."
-        )  # fmt: skip
-    return extend(folder, max(before.trials, config.trials))
-
-
 def other_kernels(folder: Path) -> str:
     """Note for a run that continues with other CPU kernels than it was begun with; else empty."""
     return SearchConfig.read(folder / "search.yaml").other_kernels
-
-
-def listed(differences: Sequence[str], most: int = 20) -> list[str]:
-    """The first `most` differences, and a line with the number of further ones."""
-    more = len(differences) - most
-    return [*differences[:most], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _copy_plugins(folder: Path, config: SearchConfig) -> None:
@@ -104,15 +84,6 @@ def _never_started(folder: Path) -> bool:
             return not store.counts()
     except RunError:
         return not any(folder.glob(MEMORY)) or not (folder / MEMORY).stat().st_size
-
-
-def extend(folder: Path, trials: int) -> SearchConfig:
-    """Changes the number of trainings of an existing run."""
-    before = SearchConfig.to_go_on(folder / "search.yaml")
-    config = replace(before, trials=trials)
-    if config != before:
-        config.write(folder / "search.yaml")
-    return config
 
 
 def make_memory(folder: Path, bounds: Bounds, images: Mapping[str, Any] | None = None) -> None:

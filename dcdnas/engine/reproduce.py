@@ -13,6 +13,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import Job
 from dcdnas.engine.proxy_training import Train
 from dcdnas.engine.rules import differences, kernels, processor, versions
+from dcdnas.engine.same_images import other_images_of
 from dcdnas.errors import UsageError
 from dcdnas.tasks import ASK_TELL, only_where_begun
 
@@ -24,7 +25,8 @@ class Reproduction:
     Args:
         trial: the trial as stored in the run.
         score: score of the repeated training.
-        elsewhere: differences to the environment in which the run was made, one line each: ``torch: 2.12 there, 2.13 here``.
+        elsewhere: differences to the images of the run and the environment in which it was made, one line each:
+            ``torch: 2.12 there, 2.13 here``.
     """
 
     trial: Trial
@@ -107,7 +109,7 @@ def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[Epoch
         return reached.epoch < epochs or epochs >= task.epochs
 
     score = training(Job(trial.number, trial.architecture, task, metrics=tuple(trial.cost.values)), report)
-    return Reproduction(trial, score, tuple(elsewhere(folder)))
+    return Reproduction(trial, score, (*other_images_of(folder, config.task), *elsewhere(folder)))
 
 
 def elsewhere(folder: Path) -> list[str]:

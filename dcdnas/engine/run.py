@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcdnas.core import pareto
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.plugins import offer_recorded
 from dcdnas.core.trial import Ending
@@ -19,6 +18,7 @@ from dcdnas.engine.execution import TABULAR, Execution
 from dcdnas.engine.executors import executors
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.progress import Progress, Watch
+from dcdnas.engine.same_images import check_images
 from dcdnas.engine.signals import Signals, Wish, clear_request, requested
 from dcdnas.engine.store import Store
 from dcdnas.engine.tracking import Tracking
@@ -34,6 +34,7 @@ def search(
     observe: Callable[[Progress], None] = lambda _: None,
     told: Callable[[int], None] = lambda times: None,
     retry_failed: bool = False,
+    trials: int | None = None,
 ) -> Ending:
     """Searches until the requested number of trainings has ended and the networks believed best are confirmed.
 
@@ -44,6 +45,7 @@ def search(
         told: called with the number of signals so far when a signal asks the process to end; the search ends by itself after the
             first one.
         retry_failed: whether trials that failed in earlier sessions are trained again, once the cause is fixed.
+        trials: number of trainings in total, which is stored once nothing refuses the search any more; None for the run's own.
 
     Returns:
         How the search ended.
@@ -51,9 +53,11 @@ def search(
     Raises:
         Resumable: when the search was interrupted; all results are kept.
         DcdnasError: when many trainings in a row failed.
-        RunError: when another driver is searching the run.
+        RunError: when another driver is searching the run, or its images are others than those that it was begun with.
+        DataError: when its images are missing or damaged.
     """
-    config = SearchConfig.to_go_on(folder / "search.yaml")
+    kept = SearchConfig.to_go_on(folder / "search.yaml")
+    config = kept if trials is None else replace(kept, trials=trials)
     execution = replace(execution, plugins=offer_recorded(folder, config.plugins, go_on=True))
     execution.check_task(config.task)
     if config.table:
@@ -66,16 +70,15 @@ def search(
         closing(Store(folder, "w")) as store,
         Tracking(execution.log, folder, config) as tracking,
     ):
-        store.claim(lock.token)
-        store.set_ending(None)
-        store.set_meta("execution", {"executor": execution.executor, "jobs": execution.jobs})
-        clear_request(folder)
-        until = time.monotonic() + execution.timeout
-        loop = SearchLoop(
-            config, space, store, until, _wishes(folder, lock, signals), lock.found_dead, retry_failed, execution.patience
-        )
-        images = store.meta("images") or {}
-        loop.observe = _observer(Watch(loop, store.meta("bounds"), images.get("validation") or 0), tracking, observe)
+        before = _begun(store, lock, execution)
+        until, wishes = time.monotonic() + execution.timeout, _wishes(folder, lock, signals)
+        loop = SearchLoop(config, space, store, until, wishes, lock.found_dead, retry_failed, execution.patience)
+        if execution.train is None:
+            check_images(loop, before)
+        if config != kept:
+            config.write(folder / "search.yaml")
+        validation = (store.meta("images") or {}).get("validation") or 0
+        loop.observe = _observer(Watch(loop, store.meta("bounds"), validation), tracking, observe)
         try:
             execution = replace(execution, weights=loop.weights.prepare())
             executors[execution.executor](execution, folder, signals.breaking_in).run(loop)
@@ -84,6 +87,16 @@ def search(
         ending = _close(loop, folder, table)
         clear_request(folder)
     return _verdict(ending, loop)
+
+
+def _begun(store: Store, lock: FolderLock, execution: Execution) -> tuple[Ending | None, str]:
+    """Makes this process the only writer of the run and stores that it searches; returns how the last session ended."""
+    store.claim(lock.token)
+    before = store.ending()
+    store.set_ending(None)
+    store.set_meta("execution", {"executor": execution.executor, "jobs": execution.jobs})
+    clear_request(store.path.parent)
+    return before
 
 
 def _wishes(folder: Path, lock: FolderLock, signals: Signals) -> Callable[[], Wish]:
@@ -110,9 +123,9 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
 
 def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending:
     """Measures the front if latency is priced, and stores how the search ended."""
-    config, store = loop.config, loop.store
+    store = loop.store
     if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
-        latency.time_front(store, pareto.front(list(loop.trials.values()), config.budgets, config.goals), table.device)
+        latency.time_front(store, loop.standing.front, table.device)
         latency.freeze(folder, table)  # the table now includes what was measured during the search
     loop.weights.tidy()
     ending = loop.ending or Ending.INTERRUPTED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +23,7 @@ from dcdnas.engine.planning import as_before
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.store import Store
 from dcdnas.networks import build_network
-from dcdnas.results import load_run
+from dcdnas.results import find_run, load_run
 from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import draw
 
@@ -118,6 +120,25 @@ def test_resume_refuses_a_number_it_cannot_reach(run: Run, searched: Path, numbe
     said = run("resume", "done", "-n", number)
     assert said.code == 2
     assert words in said.err
+
+
+def test_a_resume_that_is_refused_adds_no_trainings(run: Run, searched: Path) -> None:
+    before = Path("runs/done/search.yaml").read_text(encoding="utf-8")
+    assert run("resume", "done", "-n", "+50", "--executor", "inlime").code == 2
+    Path("some.npz").rename("elsewhere.npz")
+    said = run("resume", "done", "-n", "+50", "--executor", "inline")
+    assert said.code == 7
+    assert "some.npz" in said.err
+    assert Path("runs/done/search.yaml").read_text(encoding="utf-8") == before
+    assert load_run("done").status == "finished"
+
+
+def test_the_commands_at_the_end_find_a_run_that_is_not_among_the_others(run: Run, searched: Path) -> None:
+    (searched / "runs" / "done").rename(searched / "moved away")
+    said = run("resume", "moved away", "--executor", "inline")
+    assert said.code == 0
+    for words in re.findall(r"dcdnas (show .+|export .+|resume .+)", said.out):
+        assert find_run(shlex.split(words)[1]).resolve() == searched / "moved away"
 
 
 def test_a_budget_below_every_network_exits_with_4_and_the_smallest_cost(run: Run, project: Path) -> None:

@@ -188,7 +188,10 @@ def test_how_many_more_must_be_a_number(control_site: Site, more: object) -> Non
     assert not (control_site.root / "done" / "resume.log").exists()
 
 
-def test_a_run_that_resume_refuses_offers_no_button_and_says_what_goes_on(control_site: Site) -> None:
+def test_a_run_that_resume_refuses_offers_no_button_and_says_what_goes_on(
+    control_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCDNAS_RUNS", str(control_site.root))
     folder = control_site.root / "mine"
     write_run(folder, [trial(0, 0.7, 90.0)], ending=Ending.INTERRUPTED, task=TrainingTask(data=f"{OWN}{ASK_TELL}"))
     page, command = control_site.get("/runs/mine").text, f"dcdnas ask-tell --name {folder.name}"

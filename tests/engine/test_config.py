@@ -19,7 +19,8 @@ from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.config import SearchConfig
-from dcdnas.engine.prepare import extend, listed, other_kernels
+from dcdnas.engine.continuing import extend, listed
+from dcdnas.engine.prepare import other_kernels
 from dcdnas.engine.rules import versions
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.tasks import ACCURACY, LOSS

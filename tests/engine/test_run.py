@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import time
 from contextlib import closing
@@ -22,9 +23,11 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending, Trial
 from dcdnas.engine import signals
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.engine.job import Job
-from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.prepare import prepare
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
@@ -101,13 +104,22 @@ def test_another_search_in_the_same_folder_is_refused_and_shown(tmp_path: Path) 
         ("task:mine:Task", "`dcdnas.search(..., task=..., name='run')`"),
     ],
 )
-def test_what_holds_another_search_says_how_that_one_goes_on(tmp_path: Path, data: str, command: str) -> None:
+def test_what_holds_another_search_says_how_that_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, command: str
+) -> None:
+    monkeypatch.setenv("DCDNAS_RUNS", str(tmp_path))
     task = TrainingTask(data=data)
     (tmp_path / "run").mkdir()
     config(seed=1, task=task).write(tmp_path / "run" / "search.yaml")
     with pytest.raises(RunError) as refused:
         prepare(tmp_path / "run", config(seed=2, task=task))
     assert command in str(refused.value)
+
+
+def test_a_run_of_an_own_loop_elsewhere_is_continued_with_the_folder_that_it_is_in(tmp_path: Path) -> None:
+    folder = tmp_path / "other runs" / "mine"
+    command = f"DCDNAS_RUNS={shlex.quote(str(tmp_path / 'other runs'))} dcdnas ask-tell --name mine"
+    assert command_to_go_on(folder, FORMAT, "ask-tell") == command
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
@@ -322,3 +334,15 @@ def test_two_finished_searches_of_one_seed_are_equal(tmp_path: Path) -> None:
         prepare(tmp_path / name, config(trials=4))
         search(tmp_path / name, inline())
     assert plain(trials_of(tmp_path / "a")) == plain(trials_of(tmp_path / "b"))
+
+
+def test_a_search_that_is_refused_keeps_its_number_of_trainings(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    prepare(run, config(trials=2))
+    with FolderLock(run), pytest.raises(RunError, match="is being searched by"):
+        search(run, inline(), trials=50)
+    with FolderLock(run), pytest.raises(RunError, match="is being searched by"):
+        prepare(run, config(trials=50))
+    assert SearchConfig.read(run / "search.yaml").trials == 2
+    assert search(run, inline(), trials=3) is Ending.COMPLETED
+    assert (SearchConfig.read(run / "search.yaml").trials, states_of(run)["finished"]) == (3, 3)

@@ -24,10 +24,11 @@ from dcdnas.cost.latency.table import LatencyTable
 from dcdnas.cost.latency.timing import Timing
 from dcdnas.engine import latency
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.latency import FILE, freeze, record, thaw, time_front
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.prepare import extend, make_memory, objective_bounds, prepare
+from dcdnas.engine.prepare import make_memory, objective_bounds, prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import RunError, UsageError

@@ -17,12 +17,13 @@ from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.cost import price
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.tabular import LookUp
 from dcdnas.engine.job import Job, confirming_seed, trial_seed
 from dcdnas.engine.planning import Plan, make_plan
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.prepare import prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.errors import DataError, RunError, UnknownNameError, UsageError

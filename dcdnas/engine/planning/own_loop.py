@@ -11,9 +11,10 @@ from dcdnas.core.files import runs_folder
 from dcdnas.core.objective import DIRECTIONS, Objective
 from dcdnas.cost.latency.choosing import Told
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.planning.plan import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.prepare import prepare
 from dcdnas.errors import RunError, UsageError, nearest
 from dcdnas.tasks import ACCURACY, Elsewhere
 
