@@ -112,10 +112,11 @@ class LiveRun:
     def since(self, version: int) -> list[Trial]:
         """The trials that changed after this version of the run."""
         known = self.run.by_number
-        return [known[n] for n, changed in self.changed.items() if changed > version]
+        changes = list(self.changed.items())  # copied at once, because another page's request may add some meanwhile
+        return [known[n] for n, changed in changes if changed > version and n in known]
 
     def _load(self) -> None:
-        self._config_stamp, self._memory_stamp = _stamp(self.folder / CONFIG), _stamp(self.folder / MEMORY)
+        stamps = _stamp(self.folder / CONFIG), _stamp(self.folder / MEMORY)
         store = Store(self.folder)
         try:
             self._marks = store.marks()
@@ -127,9 +128,10 @@ class LiveRun:
         self.history = History(self.run.budgets, self.run.goals, self.run.bounds)
         self._take(self.run.trials)
         self.changed = dict.fromkeys(self.run.by_number, self.version + 1)
+        self._config_stamp, self._memory_stamp = stamps  # only now, so that what could not be read is read again
 
     def _update(self) -> None:
-        self._memory_stamp = _stamp(self.folder / MEMORY)
+        stamp = _stamp(self.folder / MEMORY)
         store = Store(self.folder)
         try:
             marks = store.marks()
@@ -150,6 +152,7 @@ class LiveRun:
         )  # fmt: skip
         self._take(fresh.values())
         self.changed.update(dict.fromkeys(fresh, self.version + 1))
+        self._memory_stamp = stamp
 
     def _note(self) -> None:
         """Reads stars and notes; when their file is damaged, that is reported separately and the results are still shown."""

@@ -16,7 +16,9 @@ from dcdnas.core.trial import EpochResult, Trial
 from dcdnas.dashboard.live_run import LiveRun
 from dcdnas.dashboard.runs import Line, Shelf, read_line
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.store import CONFIRMING, Store
+from dcdnas.errors import RunError
 from dcdnas.pages import payload
 from dcdnas.results import load_run
 
@@ -55,6 +57,42 @@ def test_what_is_read_piece_by_piece_is_what_is_read_at_once(folder: Path) -> No
     assert live.best is not None
     assert whole.best is not None
     assert live.best.number == whole.best.number
+
+
+def test_a_change_that_could_not_be_read_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveRun(folder)
+    more(folder, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "trials", refusing)
+        with pytest.raises(RunError, match="is locked"):
+            live.refresh()
+    assert live.refresh()
+    assert len(live.run.trials) == 16
+    extend(folder, 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "marks", refusing)
+        with pytest.raises(RunError, match="is locked"):
+            live.refresh()
+    assert live.refresh()
+    assert live.run.asked == 40
+
+
+def refusing(*_: object, **__: object) -> None:
+    raise RunError("run.db is locked")
+
+
+def test_a_page_s_changes_are_read_while_another_page_adds_some(folder: Path) -> None:
+    live = LiveRun(folder)
+
+    class Adding(int):
+        """A version that is compared while another request takes a new trial."""
+
+        def __gt__(self, other: object) -> bool:
+            live.changed[len(live.changed)] = 0
+            return True
+
+    live.changed = dict.fromkeys(live.changed, Adding())
+    assert len(live.since(1)) == 12
 
 
 def test_latencies_that_are_measured_while_a_run_is_open_appear(folder: Path) -> None:
