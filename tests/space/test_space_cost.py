@@ -14,6 +14,7 @@ from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.pricing.cost import (
     Priced,
     Share,
+    as_bound,
     check_budgets,
     draws_within,
     largest,
@@ -166,6 +167,31 @@ def test_all_of_a_space_is_within_no_budget() -> None:
 def test_a_budget_below_the_smallest_names_its_cost() -> None:
     with pytest.raises(NothingFitsError, match=r"its smallest has 49\.0 kFLOPs\. Raise the budget"):
         check_budgets(tiny("stage"), parse_budgets(["1kFLOPs"], notations()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "upper", "lower"),
+    [
+        ("flops", 188_400, "188.4 kFLOPs", "188 kFLOPs"),
+        ("flops", 160_624, "161 kFLOPs", "160.6 kFLOPs"),
+        ("params", 3474, "3.474 kparams", "3.47 kparams"),
+        ("weights", 34_567, "33.8 KiB", "33.7568 KiB"),
+        ("flops", 49_000, "49 kFLOPs", "49 kFLOPs"),
+    ],
+)
+def test_a_cost_that_is_named_as_a_bound_is_met_by_its_network(metric: str, value: int, upper: str, lower: str) -> None:
+    assert (as_bound(metric, value), as_bound(metric, value, lower=True)) == (upper, lower)
+    high, low = (parse_budgets([f"{metric}<={text}"], notations())[0].at_most for text in (upper, lower))
+    assert low <= value <= high
+
+
+def test_the_budget_to_which_one_is_to_be_raised_is_met() -> None:
+    for name in TINY:
+        for metric in ("flops", "params"):
+            with pytest.raises(NothingFitsError) as caught:
+                check_budgets(tiny(name), parse_budgets([f"{metric}<=10"], notations()))
+            named = str(caught.value).partition("its smallest has ")[2].partition(". Raise")[0]
+            check_budgets(tiny(name), parse_budgets([f"{metric}<={named}"], notations()))
 
 
 def test_a_lower_bound_above_the_largest_names_its_cost() -> None:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from itertools import islice
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.budget import Budget, within
+from dcdnas.core.budget import Budget, parse_budget, within
 from dcdnas.core.geometry import Cost, Setting
-from dcdnas.core.units import quantity
+from dcdnas.core.units import notation, quantity
 from dcdnas.cost import ALWAYS, Prices, metrics, price, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.parts import Decisions, rank
@@ -153,7 +153,7 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
     notes, blocked = [], []
     for budget in budgets:
         low, high = smallest(space, budget.metric).cost[budget.metric], largest(space, budget.metric).cost[budget.metric]
-        least, most = quantity(budget.metric, low), quantity(budget.metric, high)
+        least, most = as_bound(budget.metric, low), as_bound(budget.metric, high, lower=True)
         if low > budget.at_most:
             blocked.append(
                 f"no network of {space.name} meets {budget}: its smallest has {least}. Raise the budget to at least that."
@@ -163,13 +163,29 @@ def check_budgets(space: SearchSpace, budgets: Sequence[Budget]) -> list[str]:
                 f"no network of {space.name} meets {budget}: its largest has {most}. Lower the bound, or take a larger space."
             )
         elif high <= budget.at_most and not budget.at_least:
-            notes.append(f"{budget} bounds nothing: the largest network of {space.name} has {most}.")
+            notes.append(f"{budget} bounds nothing: the largest network of {space.name} has {quantity(budget.metric, high)}.")
     if blocked:
         raise NothingFitsError("\n".join(blocked))
     narrow = len(budgets) > 1 or any(b.at_least for b in budgets)
     if narrow and next(draws_within(space, budgets, random.Random(0), tries=1000), None) is None:
         raise NothingFitsError(f"no network of {space.name} was found that meets {_conflict(space, budgets)}")
     return notes
+
+
+def as_bound(metric: str, value: float, lower: bool = False) -> str:
+    """Writes a cost with as many digits as a bound needs that it has to meet: 188,400 FLOPs are not within ``188 kFLOPs``.
+
+    Args:
+        metric: cost metric.
+        value: cost of a network.
+        lower: whether the text is a lower bound, which must not be above the cost, instead of an upper one.
+    """
+    for digits in range(3, 17):
+        text = quantity(metric, value, digits)
+        read = parse_budget(f"{metric}<={text}", {metric: notation(metric)}).at_most
+        if read <= value if lower else read >= value:
+            break
+    return text
 
 
 def _conflict(space: SearchSpace, budgets: Sequence[Budget]) -> str:
