@@ -102,6 +102,16 @@ def test_a_slot_pattern_that_matches_nothing_says_what_slots_are_called() -> Non
     assert "matches no slot. Did you mean '*.*.project'?" in found
 
 
+def test_one_of_several_patterns_that_matches_nothing_is_an_error() -> None:
+    found = only(f'{HEAD}{BACKBONE}slots:\n  "*.expand, *.projct":\n    static:\n    odconv:\n')
+    assert "slots.*.expand, *.projct: '*.projct' in the pattern matches no slot. Did you mean '*.*.project'?" in found
+    found = only(f'{HEAD}{BACKBONE}  kernel_size: {{"stage1.*, stage3.*": [3, 5]}}\n')
+    assert (
+        "settings.kernel_size.stage1.*, stage3.*: 'stage3.*' in the pattern matches nothing. It can match: stage1.block1" in found
+    )
+    assert compile_space(f'{HEAD}{BACKBONE}slots:\n  "*.expand, *.project,":\n    static:\n    odconv:\n').size > 1
+
+
 def test_stages_beyond_the_backbones_own_have_no_depth_of_their_own() -> None:
     nine = {"channels": [8] * 9, "strides": [1] * 9, "expansion": 1, "depth": {"stage1": 1}}
     content = {"format": "dcdnas/space-1", "name": "x", "network": "mobilenetv2", "input": [3, 12, 12], "classes": 5}
@@ -211,6 +221,7 @@ def test_a_setting_that_is_a_word_can_be_searched() -> None:
     ("rule", "words"),
     [
         ("{expansoin: 2}", "no decision has that name. Did you mean 'expansion'?"),
+        ("{'expansion, kernel-size': 2}", "no decision is called 'kernel-size'. "),
         ("{expansion: 7}", "7 is no option. Allowed: 2, 3."),
         ("{}", "the combination is empty"),
         ("{expansion: [2, 3]}", "the rules leave no network"),

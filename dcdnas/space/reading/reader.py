@@ -18,7 +18,7 @@ from dcdnas.networks import Network, leaders, network_of, networks
 from dcdnas.space.parts import SHARE
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import Proxy, SpaceFile
-from dcdnas.space.reading.settings import SettingsReader, matching
+from dcdnas.space.reading.settings import SettingsReader, idle, matching
 from dcdnas.space.reading.slots import Place, SlotsReader
 from dcdnas.space.search_space import Rule, SearchSpace, Variable
 
@@ -197,6 +197,8 @@ class Compiler:
             options = {o for d in space.decisions if d.name in names for o in d.options}
             if not names:
                 self.problems.add((*key, pattern), f"no decision has that name. {_near(space, pattern)}")
+            for part in idle([d.name for d in space.decisions], pattern):
+                self.problems.add((*key, pattern), f"no decision is called {shown(part)}. {_near(space, part)}")
             for unknown in [v for v in values if names and not _among(v, options)]:
                 allowed = ", ".join(map(str, sorted(options, key=str)))
                 self.problems.add((*key, pattern), f"{shown(unknown)} is no option. Allowed: {allowed}.")

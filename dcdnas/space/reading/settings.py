@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dcdnas.core.dimension import Dimension, Scope, dimensions
@@ -95,6 +95,8 @@ class SettingsReader:
             matched = matching(default, row[1])
             if not matched:
                 self.problems.add(row[0], f"the pattern matches nothing. It can match: {', '.join(default) or 'nothing'}.")
+            for part in idle(default, row[1]):
+                self.problems.add(row[0], f"{shown(part)} in the pattern matches nothing. It can match: {', '.join(default)}.")
             owner.update(dict.fromkeys(matched, row))
         taken: dict[str, str] = {}
         found = []
@@ -179,8 +181,20 @@ def read_share(problems: Problems, key: Key, given: Any, default: Scope) -> Scop
 
 def matching(names: Iterable[str], pattern: str) -> list[str]:
     """Returns the names matched by a pattern with ``*`` and ``?``, or by one of several patterns separated by commas."""
-    parts = [part.strip() for part in pattern.split(",")]
+    parts = parts_of(pattern)
     return [name for name in names if any(fnmatch.fnmatchcase(name, part) for part in parts)]
+
+
+def parts_of(pattern: str) -> list[str]:
+    """Returns the patterns that commas separate."""
+    return [part.strip() for part in pattern.split(",")]
+
+
+def idle(names: Collection[str], pattern: str) -> list[str]:
+    """Returns those of several patterns that match no name, where others do: a mistyped one would silently have no effect."""
+    if pattern in names or not matching(names, pattern):
+        return []
+    return [part for part in parts_of(pattern) if part and not matching(names, part)]
 
 
 def _depth(value: Any) -> list[int]:

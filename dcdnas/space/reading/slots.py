@@ -17,7 +17,7 @@ from dcdnas.space.frame import shares_guides, shares_weights
 from dcdnas.space.parts import GUIDE, SHARE, Candidate, Group, share_key
 from dcdnas.space.reading.problems import Problems, shown
 from dcdnas.space.reading.schema import SHARES
-from dcdnas.space.reading.settings import matching, read_options, read_share
+from dcdnas.space.reading.settings import idle, matching, parts_of, read_options, read_share
 
 COMBINATIONS = 512
 """Maximum number of combinations of a candidate's settings that are tried to find values which no slot can use."""
@@ -69,6 +69,9 @@ class SlotsReader:
             matched = _matched(places, pattern)
             if not matched:
                 self.problems.add(("slots", pattern), f"the pattern matches no slot. {_slots_of(places, pattern)}")
+            for part in idle(places, pattern):
+                said = f"{shown(part)} in the pattern matches no slot. {_slots_of(places, part)}"
+                self.problems.add(("slots", pattern), said)
             owner.update(dict.fromkeys(matched, pattern))
         members: dict[tuple[str, str], list[str]] = {}
         for name in places:
@@ -217,7 +220,7 @@ def _can_classify(operator: type[Operator]) -> bool:
 
 def _matched(places: Places, pattern: str) -> list[str]:
     """Returns the slots that a pattern matches; a classifier's only when named in full, because few operators support it."""
-    named = {part.strip() for part in pattern.split(",")}
+    named = set(parts_of(pattern))
     return [name for name in matching(places, pattern) if name in named or not places[name].classifies]
 
 
