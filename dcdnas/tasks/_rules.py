@@ -12,6 +12,9 @@ from dcdnas.core.plugins import require
 TAKEN = frozenset({
     "number", "state", "epochs", "seconds", "seed", "digest", "on_front", "reason", "failure", "confirmed_mean",
     "confirmed_seeds", "event", "origin", "ended", "asked", "states", "best", "hypervolume",
+    "config", "undecided", "starred", "note", "confirmed_spread", "name", "files", "page", "figures",
+    "run", "status", "ending", "cost", "confirmed", "unconfirmed", "front", "budgets", "created", "folder", "driver", "problems",
+    "bytes", "area_above_ladder", "no_area", "against_static", "validation_images", "tells_apart", "front_undecided", "guessing",
 })  # fmt: skip
 """Names that objectives cannot have, because tables and JSON use them for other columns."""
 

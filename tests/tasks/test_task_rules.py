@@ -37,6 +37,8 @@ def test_a_file_is_a_task_without_being_derived_from_one(tmp_path: Path) -> None
         (END, f"{END}    objectives = (*objectives, *objectives)\n", "two of its objectives are called 'auc'"),
         ("best=1.0)", 'best=1.0, ranked_by="loss")', "ranked by 'loss'. Allowed: another objective to minimize (it has none)"),
         ('"auc", "maximize"', '"seed", "maximize"', "an objective cannot be called 'seed'"),
+        ('"auc", "maximize"', '"config", "maximize"', "an objective cannot be called 'config'"),
+        ('"auc", "maximize"', '"cost", "maximize"', "an objective cannot be called 'cost'"),
         ('"auc", "maximize"', '"a b", "maximize"', "an objective cannot be called 'a b'. Allowed: letters, digits and _"),
         ('"maximize"', '"upward"', "auc: the direction cannot be 'upward'. Allowed: maximize or minimize."),
         ('"maximize"', '"minimize"', "its best value 1 is not better than its worst, 0.5"),
