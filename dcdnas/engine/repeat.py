@@ -45,9 +45,14 @@ def task_of(folder: Path, trial: Trial) -> TrainingTask:
 
     Raises:
         RunError: when the run's ``search.yaml`` is missing or damaged.
-        UsageError: when the task is a user's own, whose images dcdnas does not know.
+        UsageError: when the task is a user's own, whose images dcdnas does not know, or the results were looked up in a table.
     """
     task = SearchConfig.read(folder / "search.yaml").task
+    if task.table:
+        raise UsageError(
+            f"{folder.resolve().name}: its results come from a table, so no training can be repeated. Give images with -d, and "
+            "trained weights with --weights."
+        )
     if task.own:
         whose = "your own program, which trains with ask-tell" if task.own == ASK_TELL else f"the task {task.own}"
         raise UsageError(f"dcdnas cannot read the images of {whose}. Give images with -d, and trained weights with --weights.")

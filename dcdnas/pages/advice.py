@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dcdnas.core.trial import FailureKind, Trial
 
+if TYPE_CHECKING:
+    from dcdnas.results import Run
+
 OTHERWISE = "Train this network separately to see the whole error: the command is on the trial's page."
+
+OF_TASK = (
+    "Your task raised this error. After fixing the cause, `dcdnas resume` with --retry-failed trains the network again; "
+    "docs/tasks.md says when a run takes a corrected file."
+)
+OF_PROGRAM = "Your own program reported this failure."
+"""Suggested in place of `OTHERWISE` in runs whose networks `dcdnas train` cannot train."""
 
 HINTS = {
     FailureKind.RAISED: OTHERWISE,
@@ -49,19 +60,30 @@ class Failure:
     kind: FailureKind | None = None
 
 
-def failures(trials: Iterable[Trial]) -> list[Failure]:
-    """Groups the failed trials by kind, the largest group first; those that raised an exception also by exact reason."""
+def failures(trials: Iterable[Trial], otherwise: str = OTHERWISE) -> list[Failure]:
+    """Groups the failed trials by kind, the largest group first; those that raised an exception also by exact reason.
+
+    Args:
+        trials: of a run.
+        otherwise: remedy for errors of unknown cause, see `otherwise_in`.
+    """
     groups: dict[tuple[FailureKind | None, str], list[Trial]] = {}
     for trial in trials:
         if trial.state == "failed":
             exact = trial.reason if trial.failure in (None, FailureKind.RAISED) else ""
             groups.setdefault((trial.failure, exact), []).append(trial)
     found = [
-        Failure(g[-1].reason or "no reason was recorded", hint(kind), tuple(reversed(g)), kind) for (kind, _), g in groups.items()
+        Failure(g[-1].reason or "no reason was recorded", hint(kind, otherwise), tuple(reversed(g)), kind)
+        for (kind, _), g in groups.items()
     ]
     return sorted(found, key=lambda f: (-len(f.trials), f.trials[0].number))
 
 
-def hint(kind: FailureKind | None) -> str:
-    """Suggested remedy for a kind of failure."""
-    return HINTS[kind] if kind else OTHERWISE
+def hint(kind: FailureKind | None, otherwise: str = OTHERWISE) -> str:
+    """Suggested remedy for a kind of failure; `otherwise` for errors of unknown cause."""
+    return HINTS[kind] if kind and kind is not FailureKind.RAISED else otherwise
+
+
+def otherwise_in(run: Run) -> str:
+    """Suggested remedy for an error of unknown cause in a run."""
+    return OF_PROGRAM if run.trained_elsewhere else OF_TASK if run.own_task else OTHERWISE

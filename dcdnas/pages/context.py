@@ -58,7 +58,8 @@ def of_trial(source: Source, trial: Trial) -> dict[str, Any]:
         "run": run, "trial": trial, "network": network, "drawing": strip(network.layers), "fits": payload.fits(run, trial),
         "metrics": payload.metrics_of(run), "on_front": trial.number in _numbers(source.front),
         "confirmed": run.confirmed_as(trial),
-        "hint": advice.hint(trial.failure), "static": run.static, "best": source.best, "paint": _paint([trial]),
+        "hint": advice.hint(trial.failure, advice.otherwise_in(run)), "static": run.static, "best": source.best,
+        "paint": _paint([trial]),
         "data": _curves(source, [trial]), "same": _same(source, trial),
         "before": max((t.number for t in run.trials if t.number < trial.number), default=None),
         "after": min((t.number for t in run.trials if t.number > trial.number), default=None),
@@ -102,7 +103,8 @@ def of_comparison(source: Source, chosen: Sequence[Trial]) -> dict[str, Any]:
 
 def of_failures(source: Source) -> dict[str, Any]:
     """Values for the page of failures: failed trials by reason, and what to try."""
-    return {"run": source.run, "groups": advice.failures(source.run.trials), "tab": "failures"}
+    run = source.run
+    return {"run": run, "groups": advice.failures(run.trials, advice.otherwise_in(run)), "tab": "failures"}
 
 
 def of_space(source: Source) -> dict[str, Any]:
