@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from rich.console import Console, RenderableType
 
-from dcdnas.errors import DcdnasError
+from dcdnas.errors import DcdnasError, UsageError
 
 WIDE = 200
 """Width in columns of output to a file or pipe."""
@@ -90,6 +90,15 @@ class Output:
             )
         self.progress.print("Error: ", style="bold red", end="")
         self.progress.print(printable(str(error)), highlight=False, markup=False, soft_wrap=True)
+
+    def check_csv(self, as_csv: bool) -> None:
+        """Refuses ``--csv`` together with ``--json``.
+
+        Raises:
+            UsageError: when both are given.
+        """
+        if as_csv and self.as_json:
+            raise UsageError("--json and --csv print the same in two forms. Give one of them.")
 
     def document(self, value: Any) -> None:
         """Prints the JSON document of ``--json``; nothing without the flag."""

@@ -66,8 +66,7 @@ def predict(
     from dcdnas.engine.planning.settings import share
     from dcdnas.errors import UsageError
 
-    if as_csv and out.as_json:
-        raise UsageError("--json and --csv print the same in two forms. Give one of them.")
+    out.check_csv(as_csv)
     allowed = share(skip_damaged)
     opened, paths = open_trained(model, weights), find_pictures(images)
     out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")

@@ -44,6 +44,7 @@ def show(
     from dcdnas.errors import UsageError
     from dcdnas.results.known import breakdown_of
 
+    out.check_csv(as_csv)
     if trial == "front":
         raise UsageError("--trial front is several networks. Show one: a number, best or knee; or `dcdnas trials RUN --front`.")
     found = open_source(source, trial)[0]

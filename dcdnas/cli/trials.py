@@ -51,6 +51,7 @@ def trials(
     from dcdnas.results import Note, load_run, read_notes
     from dcdnas.results.verdict import Verdict
 
+    out.check_csv(as_csv)
     found = load_run(run, curves=False)
     notes = read_notes(found.folder)
     budgets = found.read_budgets(budget) if budget else found.budgets
@@ -63,10 +64,11 @@ def trials(
         and (not starred or notes.get(t.number, Note()).starred)
     ]  # fmt: skip
     rows = {r["number"]: {**r, "on_front": r["number"] in on_front} for r in found.rows}
-    chosen = _sorted(chosen, rows, sort)
+    columns = list(next(iter(rows.values()), found.columns))
+    chosen = _sorted(chosen, rows, columns, sort)
     shown = chosen[:limit] if limit else chosen
     if as_csv:
-        _csv([rows[t.number] for t in shown], list(next(iter(rows.values()), {})))
+        _csv([rows[t.number] for t in shown], columns)
         return
     said = {t.number: notes.get(t.number, Note()) for t in shown}
     undecided = Verdict(found, found.front(budgets)).undecided
@@ -88,12 +90,11 @@ def _states(wanted: Sequence[str]) -> Sequence[str]:
     return wanted
 
 
-def _sorted(trials: Sequence[Trial], rows: dict[int, dict[str, Any]], column: str) -> list[Trial]:
+def _sorted(trials: Sequence[Trial], rows: dict[int, dict[str, Any]], known: Sequence[str], column: str) -> list[Trial]:
     """Sorts trials by a column of the frame; those without a value stand at the end."""
     from dcdnas.errors import UnknownNameError
 
     name, down = column.removeprefix("-"), column.startswith("-")
-    known = list(next(iter(rows.values()), {"number": 0}))
     if name not in known:
         raise UnknownNameError("column", name, known)
     having = [t for t in trials if rows[t.number][name] is not None]

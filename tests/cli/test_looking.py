@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
+from written_runs import write_run
 
 from dcdnas.results import load_run, write_note
 
@@ -174,3 +175,19 @@ def test_stop_of_a_run_that_is_not_running_says_so(run: Run, searched: Path) -> 
     said = run("stop", "done")
     assert said.code == 0
     assert "not running" in said.out
+
+
+@pytest.mark.parametrize("words", [("trials", "done"), ("show", "done"), ("cost", "runs/done/front/best.yaml")])
+def test_csv_and_json_at_once_are_refused(run: Run, searched: Path, words: tuple[str, ...]) -> None:
+    said = run(*words, "--csv", "--json")
+    assert (said.code, said.out) == (2, "")
+    assert "--json and --csv print the same in two forms" in said.err
+
+
+def test_a_run_without_trials_has_the_columns_of_its_table(run: Run, project: Path) -> None:
+    write_run(project / "runs" / "new", [])
+    said = run("trials", "new", "--sort", "-accuracy")
+    assert (said.code, said.out) == (0, "new has no trials yet.\n")
+    (header,) = run("trials", "new", "--csv").out.splitlines()
+    assert header.startswith("number,state,accuracy,flops,params,epochs,seconds")
+    assert run("trials", "new", "--sort", "acuracy").code == 2
