@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,6 +65,7 @@ def cost(
     from dcdnas.core.architecture import Architecture
     from dcdnas.errors import UsageError
 
+    out.check_csv(as_csv)
     found = network_or_space(out, source, preset_settings(assignments or []), data)
     if isinstance(found, Architecture):
         wanted = latency or latency_table or latency_device or runtime
@@ -163,4 +165,4 @@ def _space(out: Output, name: str, space: SearchSpace) -> None:
     made = table("Network", "Costs", "Layers", title=f"{space.name}: {space.description}")
     for what, found in ends:
         made.add_row(what, costs(found.cost), mix(found.architecture))
-    out.show(made, f"How much of it fits a budget: dcdnas space check {name} -b BUDGET")
+    out.show(made, f"How much of it fits a budget: dcdnas space check {shlex.quote(name)} -b BUDGET")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -54,5 +55,6 @@ def import_checkpoint(
     out.document({"name": source, "digest": architecture.digest, "cost": price(architecture).values, "folder": str(folder)})
     out.show(f"{source}: {costs(price(architecture))}")
     out.show(f"{config}: builds the same network", f"{weights.path}: {weights.said}")
-    out.show(f"Next       dcdnas evaluate {folder} -d folder:/data/imagenet")
-    out.show(f"           dcdnas export {config} --to onnx --weights {weights.path} -o DIR")
+    out.show(f"Next       dcdnas evaluate {shlex.quote(str(folder))} -d folder:/data/imagenet")
+    given = f"{shlex.quote(str(config))} --to onnx --weights {shlex.quote(str(weights.path))}"
+    out.show(f"           dcdnas export {given} -o DIR")

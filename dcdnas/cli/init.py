@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -48,5 +49,5 @@ def init(
     out.document({"files": [str(path) for path in files]})
     for path in files:
         out.show(f"wrote {path}")
-    where = "" if folder == Path(".") else f"cd {folder} && "
+    where = "" if folder == Path(".") else f"cd {shlex.quote(str(folder))} && "
     out.show(f"Try it:  {where}dcdnas search")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,7 +113,8 @@ def slots(
     _write(to, table_text(Device(latency_device, runtime="my runtime"), ((place, None) for place in needed)))
     out.document({"file": to, "places": len(needed)})
     out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
-    out.show(f"dcdnas search {space} -b 2ms --latency-table {to} --latency-device NAME")
+    named = f"--latency-table {shlex.quote(str(to))} --latency-device {shlex.quote(latency_device)}"
+    out.show(f"dcdnas search {shlex.quote(space)} -b 2ms {named}")
 
 
 latency = {"measure": measure, "show": show, "slots": slots}

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from commands import Run
 
 from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.space.library import load_space
 from dcdnas.space.pricing.cost import check_budgets
 from dcdnas.space.reading.reader import read_space
 
@@ -24,6 +26,17 @@ def test_the_starter_is_a_space_and_settings_that_fit_each_other(
     check_budgets(space, parse_budgets(settings.budget, notations()))
     assert space.name == "starter"
     assert "fashion-quick" not in Path("space.yaml").read_text()
+
+
+def test_the_commands_that_are_shown_quote_names_with_spaces(run: Run, project: Path) -> None:
+    assert "cd 'my search' && dcdnas search" in run("init", "my search").out
+    (project / "tiny.yaml").rename("my tiny.yaml")
+    assert "dcdnas space check 'my tiny.yaml' -b BUDGET" in run("cost", "my tiny.yaml").out
+    slots = run("latency", "slots", "my tiny.yaml", "-o", "my phone.json", "--latency-device", "cpu: my phone").out
+    assert "dcdnas search 'my tiny.yaml' -b 2ms --latency-table 'my phone.json' --latency-device 'cpu: my phone'" in slots
+    (project / "my net.json").write_text(json.dumps(load_space("my tiny.yaml").architecture({}).to_dict()))
+    refused = run("search", "my net.json", "-b", "1MFLOPs", "-d", "npz:some.npz").err
+    assert "dcdnas train 'my net.json' -d npz:some.npz" in " ".join(refused.split())
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ which change nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +134,8 @@ def _no_space(path: Path, data: str | None) -> UsageError:
     other = f"; the images of {data} have {contents(data)}" if data else ""
     return UsageError(
         f"{path} is the config of one network, of {own_contents(Architecture.read(path))}, and no space{other}. Allowed: a space "
-        f"file, or a shipped space's name. To train this network: dcdnas train {path} -d {data or 'DATA'}"
+        f"file, or a shipped space's name. To train this network: dcdnas train {shlex.quote(str(path))} -d "
+        f"{shlex.quote(data or 'DATA')}"
     )
 
 
