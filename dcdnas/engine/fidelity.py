@@ -23,6 +23,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job, derived_seed
 from dcdnas.engine.reproduce import check_trained_here
+from dcdnas.engine.same_images import check_images_of
 from dcdnas.errors import FileError, UsageError
 
 FILE = "fidelity.json"
@@ -122,6 +123,7 @@ def fidelity(
 
     Raises:
         UsageError: when too few networks were trained, or they cannot be trained here.
+        RunError: when the images are others than those of the search.
         DcdnasError: when a training fails.
     """
     config = SearchConfig.read(folder / "search.yaml")
@@ -134,6 +136,8 @@ def fidelity(
     for trial in chosen:
         key = trial.number, found.longer
         if key not in there:
+            if execution.train is None:
+                check_images_of(folder, config.task)
             value = _trained(trial, config, found.longer, execution, told)
             there = {**_read(folder / FILE), key: value}  # another process may have written meanwhile
             _write(folder / FILE, there)

@@ -69,6 +69,12 @@ def _check(store: Store, task: TrainingTask) -> None:
         )  # fmt: skip
 
 
+def check_images_of(folder: Path, task: TrainingTask) -> None:
+    """Checks the images before networks of a run are trained again, with the same errors as `check_images`."""
+    with closing(Store(folder)) as store:
+        _check(store, task)
+
+
 def other_images_of(folder: Path, task: TrainingTask) -> list[str]:
     """The same differences as `other_images`, from the record in a run's folder."""
     with closing(Store(folder)) as store:

@@ -14,6 +14,7 @@ from dcdnas.core.trial import Ending
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.fidelity import fidelity
 from dcdnas.engine.prepare import prepare
 from dcdnas.engine.run import search
 from dcdnas.engine.same_images import other_images
@@ -81,6 +82,16 @@ def test_a_search_does_not_go_on_with_other_images(begun: Path, changes: dict[st
     images(begun.parent / "some.npz")
     forget_images()
     assert search(begun, INLINE) is Ending.COMPLETED
+
+
+def test_longer_trainings_on_other_images_are_not_compared_with_the_search(begun: Path) -> None:
+    extend(begun, 3)
+    search(begun, INLINE)
+    images(begun.parent / "some.npz", number=30)
+    forget_images()
+    with closing(Store(begun)) as store, pytest.raises(RunError, match="begun with other images"):
+        fidelity(begun, store.trials(), INLINE, 3)
+    assert not (begun / "fidelity.json").exists()
 
 
 def test_images_that_are_gone_end_a_resume_and_cost_no_network(begun: Path) -> None:
