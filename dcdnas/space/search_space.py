@@ -271,9 +271,11 @@ class SearchSpace:
 
     @cached_property
     def _channels(self) -> Changes:
-        complete = self.backbone.complete(self.fixed)
-        stages: Any = complete["channels"]
-        return ("channels", tuple(stages)), ("head_channels", complete.get("head_channels", 0))
+        """The backbone's settings that a fitted network may widen; some backbones have no `head_channels`."""
+        complete: Mapping[str, Any] = self.backbone.complete(self.fixed)
+        stages, head = complete.get("channels"), complete.get("head_channels")
+        found = (("channels", stages),) if isinstance(stages, tuple) else ()
+        return (*found, ("head_channels", head)) if head else found
 
     @cached_property
     def _openings(self) -> tuple[tuple[str, Setting], ...]:

@@ -126,6 +126,15 @@ def test_every_backbone_with_gates_uses_its_budget(network: str) -> None:
     assert all(price(p.architecture) == p.cost for p in found)
 
 
+def test_a_backbone_without_a_last_convolution_uses_its_budget() -> None:
+    text = TEXT.replace("WIDTH", "{fit: [0.2, 9]}").replace("network: mobilenetv2", "network: resnet")
+    text = text.replace("  head_channels: 32\n", "").replace('"*.expand, *.project"', '"*.conv1, *.conv2"')
+    space = Compiler(parse_yaml(text, "space.yaml")).space().filling([Budget("flops", 2e6)])
+    found = [priced(space, draw(space, random.Random(seed))) for seed in range(20)]
+    assert all(p.cost["flops"] <= 2e6 and price(p.architecture) == p.cost for p in found)
+    assert any(p.architecture.settings["channels"] != (8, 16) for p in found)  # a stage was widened beyond the width
+
+
 @pytest.mark.parametrize("budget", slow_but(["2MFLOPs"], ["2MFLOPs", "4MFLOPs", "8MFLOPs"]))
 def test_every_draw_of_the_space_that_ships_uses_its_budget(budget: str) -> None:
     budgets = parse_budgets([budget], notations())
