@@ -100,19 +100,13 @@ class SearchSpace:
     @cached_property
     def size(self) -> int:
         """Number of different outcomes of the decisions; different outcomes may resolve to the same network."""
-        children: dict[str, list[Decision]] = {}
-        for decision in self.decisions:
-            if decision not in self._ruled:
-                children.setdefault(decision.parent, []).append(decision)
+        free = _by_parent(d for d in self.decisions if d not in self._ruled)
+        return _count(free) * sum(math.prod(_count(free, *chosen) for chosen in o.items()) for o in self.allowed)
 
-        def count(decision: Decision) -> int:
-            return sum(below(decision.name, option) for option in decision.options)
-
-        def below(name: str, option: Setting) -> int:
-            return math.prod(count(c) for c in children.get(name, []) if option in c.when)
-
-        free = math.prod(count(d) for d in children.get("", []))
-        return free * sum(math.prod(below(*chosen) for chosen in o.items()) for o in self.allowed)
+    @property
+    def enumerated(self) -> int:
+        """Number of outcomes that `allowed` has to go through: of the decisions that rules name and of their ancestors."""
+        return _count(_by_parent(self._ruled))
 
     @cached_property
     def allowed(self) -> tuple[dict[str, Setting], ...]:
@@ -339,6 +333,19 @@ class SearchSpace:
                 if len(options) > 1:
                     above = (group.operator, (c.operator,)) if len(names) > 1 else existence
                     yield Decision(group.setting(c.operator, setting), options, *above)
+
+
+def _by_parent(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    found: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        found.setdefault(decision.parent, []).append(decision)
+    return found
+
+
+def _count(children: Mapping[str, Sequence[Decision]], name: str = "", option: Setting = "") -> int:
+    """Number of outcomes of the decisions, given by parent, below an option of a decision; of all decisions without a name."""
+    below = [d for d in children.get(name, ()) if not name or option in d.when]
+    return math.prod(sum(_count(children, d.name, o) for o in d.options) for d in below)
 
 
 def _axes(values: Mapping[str, Sequence[Setting]]) -> list[list[dict[str, Setting]]]:

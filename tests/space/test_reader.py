@@ -233,6 +233,18 @@ def test_a_rule_that_cannot_be_meant_is_an_error(rule: str, words: str) -> None:
     assert any(words in problem for problem in problems(f"{GOOD}forbid:\n  - {rule}\n"))
 
 
+def test_the_combinations_of_a_rule_are_counted_with_the_decisions_on_which_its_own_depend(monkeypatch: Any) -> None:
+    layers = f'{HEAD}{BACKBONE}slots:\n  "*.expand, *.project":\n    static:\n    odconv: {{num_kernels: [1, 2]}}\n'
+    rule = 'forbid:\n  - {"*.num_kernels": 2}\n'
+    space = compile_space(layers + rule)
+    in_block2 = {1: 1, 2: 3 * 3}  # by the depth of stage2: static, or one of two numbers of kernels, in each of two layers
+    assert space.enumerated == 3 * 3 * 3 * sum(in_block2.values()) == len(space._outcomes(space._ruled))
+    assert len(space.allowed) == 2 * 2 * 2 * (1 + 2 * 2)
+    monkeypatch.setattr("dcdnas.space.reading.reader.RULED", 2**5)
+    found = only(layers + rule)
+    assert "the rules name 5 decisions with 270 combinations, counting the decisions on which these depend. Allowed: 32." in found
+
+
 def test_an_unreadable_file_is_a_file_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         read_space(tmp_path)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from dcdnas.core.plugins import load_plugin
 from dcdnas.core.task import TrainingTask
+from dcdnas.core.units import counted, large
 from dcdnas.core.yaml_lines import Document, Key, read_yaml
 from dcdnas.errors import UnknownNameError, UsageError, nearest
 from dcdnas.networks import Network, leaders, network_of, networks
@@ -35,7 +36,7 @@ SOME = 16
 """Approximate number of uniform networks in which the reader tries whether layers can share weights."""
 
 RULED = 1_000_000
-"""Maximum number of combinations of the decisions that `forbid` names, because they are enumerated."""
+"""Maximum number of combinations of the decisions that `forbid` names and of their ancestors, because they are enumerated."""
 
 
 def read_space(path: str | Path, images: tuple[int, int] | None = None) -> SearchSpace:
@@ -206,13 +207,11 @@ class Compiler:
         return Rule(", ".join(f"{p}: {shown(v)}" for p, v in given.items()), tuple(conditions))
 
     def _check_rules(self, space: SearchSpace) -> None:
-        combinations = 1
-        ruled = {name for rule in space.forbidden for names, _ in rule.conditions for name in names}
-        for decision in space.decisions:
-            combinations *= len(decision.options) if decision.name in ruled else 1
-        if combinations > RULED:
+        if space.enumerated > RULED:
+            named = {name for rule in space.forbidden for names, _ in rule.conditions for name in names}
+            said = f"the rules name {counted(len(named), 'decision')} with {large(space.enumerated)} combinations"
             hint = f"Allowed: {RULED:,}. Name fewer, or share choices."
-            self.problems.add(("forbid",), f"the rules name {len(ruled)} decisions with {combinations:,} combinations. {hint}")
+            self.problems.add(("forbid",), f"{said}, counting the decisions on which these depend. {hint}")
         elif not space.size:
             self.problems.add(("forbid",), "the rules leave no network. Remove one.")
 
