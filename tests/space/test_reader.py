@@ -233,6 +233,17 @@ def test_a_rule_that_cannot_be_meant_is_an_error(rule: str, words: str) -> None:
     assert any(words in problem for problem in problems(f"{GOOD}forbid:\n  - {rule}\n"))
 
 
+def test_a_value_that_only_slots_between_the_smallest_and_the_largest_can_use_is_allowed() -> None:
+    many = "resolution: [16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]\nsettings:\n"
+    many += "  channels: [64]\n  strides: [1]\n  depth: 1\n  stem_channels: 16\n  head_channels: 16\n"
+    many += "  activation: [relu, relu6, hardswish, silu, gelu]\n  kernel_size: [3, 5, 7]\n"
+    many += '  expansion: {share: network, "*": [3, 4, 5]}\n'
+    space = compile_space(f'{HEAD}{many}slots:\n  "*.project":\n    dcd: {{num_blocks: [2, 64]}}\n')  # 64 divides only 4 x 16
+    assert space.size == 15 * 5 * 3 * 3 * 2
+    chosen = space.architecture({"expansion": 4, "stage1.block1.project.dcd.num_blocks": 64}).layers["stage1.block1.project"]
+    assert chosen.settings["num_blocks"] == 64
+
+
 def test_the_combinations_of_a_rule_are_counted_with_the_decisions_on_which_its_own_depend(monkeypatch: Any) -> None:
     layers = f'{HEAD}{BACKBONE}slots:\n  "*.expand, *.project":\n    static:\n    odconv: {{num_kernels: [1, 2]}}\n'
     rule = 'forbid:\n  - {"*.num_kernels": 2}\n'

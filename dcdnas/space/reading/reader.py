@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
@@ -32,8 +33,11 @@ STAND_INS: Mapping[str, Any] = {
 }
 """Replacements for keys that are missing or wrong, so that the rest of the file is checked nevertheless."""
 
-SOME = 16
-"""Approximate number of uniform networks in which the reader tries whether layers can share weights."""
+SHARED = 16
+"""Number of uniform networks of a larger space in which the reader tries whether layers can share weights."""
+
+PLACED = 200
+"""Number of uniform networks of a larger space whose slots the reader lists, to find out which settings they can use."""
 
 RULED = 1_000_000
 """Maximum number of combinations of the decisions that `forbid` names and of their ancestors, because they are enumerated."""
@@ -144,16 +148,18 @@ class Compiler:
     def _check_shares(self, space: SearchSpace, slots: SlotsReader) -> None:
         """Reports layers that cannot share weights in any of the tried uniform networks."""
         sharing = [(number, group) for number, group in enumerate(space.groups) if group.shares_weights]
-        if sharing and space.fit is not None:
+        if not sharing:
+            return
+        if space.fit is not None:
             self.problems.add(("settings", "width"), "with a fitted width each layer is priced alone. Leave `share` at `layer`.")
             return
-        outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])] if sharing else []
-        frames = [space.frame(o) for o in [*outcomes[:: max(1, len(outcomes) // SOME)], *outcomes[-1:]]]
+        outcomes = list(space.uniform_static()) or [space.decide(lambda name, options: options[0])]
+        frames = [space.frame(o) for o in _some(outcomes, SHARED)]
         for number, group in sharing:
             for operator, settings in dict.fromkeys(group.choose(o) for o in group.outcomes):
                 reasons = [frame.apart(number, operator, settings) for frame in frames]
                 if all(reasons):
-                    self.problems.add(("slots", slots.pattern_of(group), operator, SHARE.name), reasons[-1])
+                    self.problems.add(("slots", slots.pattern_of(group), operator, SHARE.name), reasons[0])
 
     def _resolution(self, file: SpaceFile) -> tuple[Variable, ...]:
         if file.resolution is None:
@@ -168,10 +174,9 @@ class Compiler:
 
     def _places(self, draft: SearchSpace, cls: type[Network]) -> tuple[dict[str, Place], dict[str, set[str]]]:
         """Returns the searchable slots of the space's uniform networks, in order, and the leaders of those that use a guide."""
-        outcomes = list(draft.uniform_static())
+        some = _some(list(draft.uniform_static()), PLACED)
         found: dict[str, Place] = {}
         led: dict[str, set[str]] = {}
-        some = [outcomes[-1], *outcomes[:: max(1, len(outcomes) // 200)]]
         for space, outcome in product(dict.fromkeys(draft.ends), some):
             settings, shape = space.network_settings(outcome)
             try:
@@ -214,6 +219,15 @@ class Compiler:
             self.problems.add(("forbid",), f"{said}, counting the decisions on which these depend. {hint}")
         elif not space.size:
             self.problems.add(("forbid",), "the rules leave no network. Remove one.")
+
+
+def _some(outcomes: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str, Any]]:
+    """Returns the last and the first of uniform networks, then all, or `number` of them if there are more than twice as many.
+
+    These are drawn at random, because networks at equal distances may all have the same option of a setting.
+    """
+    others = outcomes if len(outcomes) < 2 * number else random.Random(0).sample(outcomes, number)
+    return [outcomes[-1], outcomes[0], *others]
 
 
 def _among(value: object, options: set[Any]) -> bool:
