@@ -62,18 +62,12 @@ def parse_budget(text: str, notations: Notations) -> Budget:
     Raises:
         BudgetError: when the text cannot be read, names no quantity, is not positive or is an empty range.
     """
-    if between := _BETWEEN.fullmatch(text):
-        lower, upper = (parse_budget(f"{between['name']} <= {between[side]}", notations) for side in ("low", "high"))
-        if upper.at_least:
-            raise BudgetError(f"{text!r} has two lower bounds. Write a range like 250-300MFLOPs.")
-        return _checked(text, Budget(upper.metric, upper.at_most, lower.at_most))
-    match = _PATTERN.fullmatch(text)
-    if not match:
-        raise BudgetError(f"cannot read budget {text!r}. {_EXAMPLE}")
-    name = _name(match)
-    metric, size = _meant(text, name, match["unit"].replace(" ", ""), match["high"], notations)
-    low = read_number(match["low"], size) if match["low"] else 0.0
-    return _checked(text, Budget(metric, read_number(match["high"], size), low))
+    if not (between := _BETWEEN.fullmatch(text)):
+        return _checked(text, _bounds(text, text, notations))
+    lower, upper = (_bounds(text, f"{between['name']} <= {between[side]}", notations) for side in ("low", "high"))
+    if upper.at_least:
+        raise BudgetError(f"{text!r} has two lower bounds. Write a range like 250-300MFLOPs.")
+    return _checked(text, Budget(upper.metric, upper.at_most, lower.at_most))
 
 
 def parse_budgets(texts: Iterable[str], notations: Notations) -> tuple[Budget, ...]:
@@ -112,6 +106,15 @@ def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
 
 def _name(match: re.Match[str] | None) -> str:
     return (match["name"] or "").lower().replace("_", "-") if match else ""
+
+
+def _bounds(text: str, part: str, notations: Notations) -> Budget:
+    """Reads one bound or range without checking its numbers; `text` is the whole budget, for messages."""
+    match = _PATTERN.fullmatch(part)
+    if not match:
+        raise BudgetError(f"cannot read budget {text!r}. {_EXAMPLE}")
+    metric, size = _meant(text, _name(match), match["unit"].replace(" ", ""), match["high"], notations)
+    return Budget(metric, read_number(match["high"], size), read_number(match["low"], size) if match["low"] else 0.0)
 
 
 def _checked(text: str, budget: Budget) -> Budget:

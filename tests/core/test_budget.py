@@ -74,6 +74,19 @@ def test_a_range_has_both_bounds(text: str) -> None:
     assert parse_budget(text, notations()) == Budget("flops", 300e6, 250e6)
 
 
+def test_a_range_may_begin_at_zero() -> None:
+    for text in ("0-300MFLOPs", "0 <= flops <= 300M", "0MFLOPs<=flops<=300MFLOPs"):
+        assert parse_budget(text, notations()) == Budget("flops", 300e6)
+
+
+@pytest.mark.parametrize(
+    "text", ["1M <= size <= 2M", "1 <= flops <= 0", "1M <= flops <= 2 lightyears", "1 lightyear <= flops <= 2M", "1M<=flops<=x"]
+)
+def test_an_error_about_one_side_of_a_range_shows_what_was_written(text: str) -> None:
+    with pytest.raises(BudgetError, match=repr(text)):
+        parse_budget(text, notations())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
