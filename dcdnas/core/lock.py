@@ -156,7 +156,7 @@ def _alive(pid: int, born: str) -> bool:
 def _born(pid: int) -> str:
     """When a process started, in the kernel's clock ticks, which makes a reused process id distinguishable; "" where unknown."""
     try:
-        values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return "" if values[0] == "Z" else values[19]
     except (OSError, IndexError):
         return ""

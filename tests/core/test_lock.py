@@ -33,6 +33,17 @@ def dead_process() -> int:
     return process.pid
 
 
+@needs_proc
+def test_the_start_of_a_process_is_known_whatever_it_is_called() -> None:
+    name, born = Path("/proc/self/comm"), lock._born(os.getpid())
+    before = name.read_bytes()
+    try:
+        name.write_bytes("поисксет".encode()[:15])  # Linux cuts a name at 15 bytes, here in the middle of a letter
+        assert lock._born(os.getpid()) == born != ""
+    finally:
+        name.write_bytes(before.strip())
+
+
 def test_a_driver_holds_the_lock_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
     with FolderLock(tmp_path) as held:
         found = live_driver(tmp_path)
