@@ -61,6 +61,23 @@ def test_the_smallest_and_the_largest_are_those_of_all_networks(name: str, metri
     assert largest(space, metric).cost[metric] == max(costs)
 
 
+WORDS = "settings:\n  channels: [8, 16]\n  strides: [1, 2]\n  stem_channels: 8\n  depth: 1\n"
+WITHOUT_A_TREE = {
+    "nas-bench-macro": f'head: decoder\n{WORDS}  block: {{share: stage, "*": [ir-3x3-t3, ir-5x5-t6, identity]}}\n',
+    "resnet": f"{WORDS}  block: [bottleneck, basic]\n  stem: [small, imagenet, medium]\n"
+    'slots:\n  "*.conv2, *.spatial":\n    share: network\n    static:\n    kernel-warehouse: {share: network}\n',
+}
+
+
+@pytest.mark.parametrize("network", WITHOUT_A_TREE)
+def test_the_ends_of_a_space_without_a_tree_have_the_cheapest_and_the_most_expensive_words(network: str) -> None:
+    space = compile_space(HEAD.replace("mobilenetv2", network) + WITHOUT_A_TREE[network])
+    assert tree_of(space, "flops") is None
+    costs = [p.cost["flops"] for p, _ in everything(space)]
+    assert smallest(space, "flops").cost["flops"] == min(costs)
+    assert largest(space, "flops").cost["flops"] == max(costs)
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_the_smallest_is_no_forbidden_network(name: str) -> None:
     space = tiny(name)

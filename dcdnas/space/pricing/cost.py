@@ -223,7 +223,7 @@ def _extreme(space: SearchSpace, metric: str, largest: bool) -> Priced:
 
 
 def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
-    """Takes each structural option at its end, then each group's extreme outcome; exact if costs grow with every option.
+    """Takes each structural option at its end, then each group's extreme outcome; exact if costs grow with every number.
 
     Decisions that rules name take each of their allowed outcomes in turn, or `RULED` of them if there are more.
     """
@@ -235,12 +235,19 @@ def _by_coordinate(space: SearchSpace, metric: str, largest: bool) -> Priced:
 
 
 def _end(space: SearchSpace, metric: str, largest: bool, fixed: Decisions) -> dict[str, Setting]:
-    """Returns the cheapest or most expensive outcome with some decisions fixed."""
+    """Returns the cheapest or most expensive outcome with some decisions fixed.
+
+    Words, like the kinds of a block, have no order, so the option of each is chosen by the networks' costs.
+    """
     pick = max if largest else min
     outcome = {v.decision: pick(v.options, key=rank) for v in space.variables if v.decision} | dict(fixed)
-    for group in space.groups:
-        outcomes = [o for o in group.outcomes if all(fixed.get(name, value) == value for name, value in o.items())]
-        outcome |= pick(outcomes, key=lambda o: _level(space.architecture({**outcome, **o}), metric, space.prices))
+    words = {v.decision: v.options for v in space.variables if any(isinstance(option, str) for option in v.options)}
+    choices = [[{name: option} for option in options] for name, options in words.items() if name and name not in fixed]
+    choices += [
+        [o for o in g.outcomes if all(fixed.get(name, value) == value for name, value in o.items())] for g in space.groups
+    ]
+    for each in choices:
+        outcome |= pick(each, key=lambda o: _level(space.architecture({**outcome, **o}), metric, space.prices))
     return space.decide(lambda name, options: outcome.get(name, options[0]))
 
 
