@@ -88,7 +88,10 @@ def per_sample_conv2d(
     if folded.shape[2:] == (1, 1):  # with the strides of channels-last memory, torch's backward pass would fail
         folded = folded.flatten().view(folded.shape)
     inside = None if bias is None or portable else bias.expand(n, -1).flatten()
-    y = F.conv2d(folded, weight.flatten(0, 1), inside, stride, padding, dilation, n * groups)
+    kernels = weight.flatten(0, 1)
+    if dilation > 1 and not torch.compiler.is_compiling():  # with a bias, torch crashes on kernels in channels-last memory
+        kernels = kernels.contiguous()
+    y = F.conv2d(folded, kernels, inside, stride, padding, dilation, n * groups)
     y = y.view(n, -1, *y.shape[2:])
     return y + bias[..., None, None] if bias is not None and portable else y
 

@@ -33,6 +33,22 @@ def test_each_sample_is_convolved_with_its_own_kernel(c, d, k, stride, groups, p
     torch.testing.assert_close(y, torch.cat(alone), rtol=0, atol=1e-12)
 
 
+def test_dilated_kernels_in_channels_last_memory_are_copied(monkeypatch):
+    seen, conv2d = [], F.conv2d
+
+    def dense(x, weight, *others):
+        seen.append(weight.is_contiguous())  # torch crashes on others, which would end the tests
+        return conv2d(x, weight.contiguous(), *others)
+
+    monkeypatch.setattr(F, "conv2d", dense)
+    x, bias = torch.randn(2, 5, 8, 1), torch.randn(5)
+    weight = torch.randn(2, 5, 3, 3, 5).permute(0, 1, 4, 2, 3)
+    y = per_sample_conv2d(x, weight, 2, 5, 2, bias=bias)
+    assert seen == [True]
+    alone = [conv2d(x[n : n + 1], weight[n].contiguous(), bias, 2, 5, 2) for n in range(2)]
+    torch.testing.assert_close(y, torch.cat(alone))
+
+
 def test_a_pointwise_convolution_keeps_the_layout_of_its_input():
     x = torch.randn(2, 4, 5, 6).to(memory_format=torch.channels_last)
     weight = torch.randn(2, 7, 4, 1, 1)
