@@ -45,6 +45,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
         RunError: when there is no such run, or its database (``run.db``) cannot be read.
     """
     folder = find_run(run)
+    driver = live_driver(folder)  # read first: of a search that ends meanwhile, the rows read before would look interrupted
     problems: list[str] = []
     config = _config(folder / FILE, problems, outline)
     notations = _notations(config)
@@ -61,7 +62,7 @@ def load_run(run: str | Path, outline: bool = False, curves: bool = True) -> Run
     bounds = {name: (float(low), float(high)) for name, (low, high) in (facts["bounds"] or {}).items()}
     return Run(
         folder=folder, config=config, trials=trials, confirmations=confirmations, bounds=bounds,
-        created=facts["created"] or 0.0, ending=ending, reason=reason, driver=live_driver(folder), problems=tuple(problems),
+        created=facts["created"] or 0.0, ending=ending, reason=reason, driver=driver, problems=tuple(problems),
         notations=notations, timed=facts["timed"] or {}, format=store.format, images=facts["images"] or {},
         weights=weights, chosen=chosen,
     )  # fmt: skip

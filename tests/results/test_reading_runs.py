@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +185,19 @@ def test_a_run_that_somebody_is_searching_is_running(tmp_path: Path) -> None:
         assert run.status == "running"
         assert run.driver is not None
         assert (run.driver["pid"], run.driver["host"]) == (os.getpid(), socket.gethostname())
+
+
+def test_a_run_whose_search_ends_while_it_is_read_is_still_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(tmp_path / "r", TRIALS[:4], trials=9)
+    held, close = ExitStack(), Store.close
+    held.enter_context(FolderLock(folder))
+
+    def ending(store: Store) -> None:
+        close(store)
+        held.close()
+
+    monkeypatch.setattr(Store, "close", ending)
+    assert [load_run(folder).status for _ in range(2)] == ["running", "interrupted"]
 
 
 def test_a_damaged_search_file_is_a_note_and_not_the_end(tmp_path: Path) -> None:
