@@ -58,19 +58,29 @@ class Confirming:
         """Number of confirming trainings that have ended."""
         return len(self._ended & (self._plan or set()))
 
+    def choose(self, trials: Iterable[Trial]) -> None:
+        """Selects the networks to confirm after the search; a second call does nothing.
+
+        Args:
+            trials: all trials of the search.
+        """
+        if self._plan is not None:
+            return
+        # a resumed search knows the trials in the order of their ends; sorted, equally good ones are chosen as before the resume
+        jobs = self._all(sorted(trials, key=lambda t: t.number))
+        self._plan = {_key(job) for job in jobs}
+        for job in (job for job in jobs if _key(job) not in self._ended):
+            self._queue(job, DIED)
+        self._note()
+
     def next(self, trials: Iterable[Trial], alone: bool) -> Job | None:
-        """Returns the next confirming training, or None when none can start now; the first call selects the networks.
+        """Returns the next confirming training, or None when none can start now; selects the networks if that was not done.
 
         Args:
             trials: all trials of the search.
             alone: whether no other training is running.
         """
-        if self._plan is None:
-            jobs = self._all(list(trials))
-            self._plan = {_key(job) for job in jobs}
-            for job in (job for job in jobs if _key(job) not in self._ended):
-                self._queue(job, DIED)
-            self._note()
+        self.choose(trials)
         if not self._jobs or (self._postponed(self._jobs[0]) and not alone):
             return None
         job = self._jobs.pop(0)

@@ -83,6 +83,8 @@ class SearchLoop:
 
     def next(self) -> Job | Literal["wait"] | None:
         """Returns the next training, `WAIT` when a running one must end first, or None when the search is over."""
+        if self._searched:
+            self.confirming.choose(self.trials.values())  # also if the search is stopped now: the run says what is left to do
         if not self.complete and not self.must_end:
             self.stop(self.control().ending)
         if self.stopped:
@@ -209,6 +211,12 @@ class SearchLoop:
     @property
     def _searching(self) -> int:
         return sum(not job.confirm for job, _ in self._running.values())
+
+    @property
+    def _searched(self) -> bool:
+        """Whether all requested trainings have ended, so that only confirming ones are left."""
+        left = self._running or self._proposer.lost or self._proposer.last
+        return self.ended >= self.config.trials and not left
 
     @property
     def _wants_more(self) -> bool:
