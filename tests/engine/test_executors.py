@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 from executor_contract import ExecutorContract
 from searching import config, execute, loop_of
 from thoroughness import slow_but
-from trainings import CRASHES
+from trainings import CRASHES, learn
 
-from dcdnas.core.trial import EpochResult
+from dcdnas.core.trial import Ending, EpochResult, Score
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import Executor, executors
 from dcdnas.engine.executors.inline import Inline
@@ -22,6 +23,7 @@ from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.planning import chosen_execution
 from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.settings import SearchSettings
+from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.store import Store
 from dcdnas.errors import UnknownNameError, UsageError
 
@@ -151,3 +153,19 @@ def test_what_workers_import_first_is_light() -> None:
     code = "import sys, dcdnas.engine.executors.local._worker, dcdnas.engine.executors.ray\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", "optuna", "ray"} & set(loaded)
+
+
+@pytest.mark.parametrize(("epoch", "state"), [(1, "interrupted"), (3, "finished")])
+def test_a_training_in_its_last_epoch_when_time_is_up_is_kept(store: Store, epoch: int, state: str) -> None:
+    loop = loop_of(store, config(epochs=3))
+
+    def train(job: Job, report: Reporter) -> Score:
+        def late(reached: EpochResult) -> bool:
+            if reached.epoch == epoch:
+                loop.until = -math.inf
+            return report(reached)
+
+        return learn(job, late, 0.5)
+
+    execute(loop, train)
+    assert (loop.stopped, store.counts()) == (Ending.TIME_IS_UP, {state: 1})

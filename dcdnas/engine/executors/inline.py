@@ -23,7 +23,7 @@ class Inline(Executor):
         """See `Executor.run`."""
         while (job := loop.next()) is not None and job != WAIT:
             outcome = self._outcome(loop, job)
-            if loop.must_end:
+            if loop.must_end and not _is_whole(job, outcome):
                 loop.interrupt()
                 return
             loop.end(job, outcome)
@@ -42,6 +42,11 @@ class Inline(Executor):
             raise stop.error from None
         except (Exception, SystemExit) as error:
             return failed(error)
+
+
+def _is_whole(job: Job, outcome: Outcome) -> bool:
+    """Whether the training reached its last epoch, so that its result is kept even if the search has to end now."""
+    return outcome.score is not None and not outcome.error and outcome.score.epochs >= job.task.epochs
 
 
 class LoopFailed(BaseException):
