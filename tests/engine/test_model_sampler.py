@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,14 @@ def test_a_value_beyond_the_ends_of_the_scale_counts_as_the_end(objective: Objec
     values = [objective.best, 3 * objective.best - 2 * objective.worst, objective.worst, 1e9 * (objective.worst - objective.best)]
     best, beyond, worst, exploded = worths(Goals((objective,)), objective, [reached(objective, value) for value in values])
     assert best == beyond > worst == exploded == WORST
+
+
+@pytest.mark.parametrize("accuracy", [0.05, 1.0], ids=["below chance", "perfect"])
+def test_networks_of_equal_accuracy_are_compared_by_their_loss(accuracy: float) -> None:
+    objective, trial = replace(ACCURACY, worst=0.1), reached(ACCURACY, accuracy)
+    losses = 0.3, 0.1, 0.2
+    found = [replace(trial, score=Score({"accuracy": accuracy, "loss": loss}, 1, 1.0)) for loss in losses]
+    assert np.argsort(worths(Goals((objective,)), objective, found)).tolist() == [0, 2, 1]
 
 
 def test_halving_the_error_is_worth_the_same_everywhere() -> None:

@@ -2,7 +2,8 @@
 
 The error is the distance to the best value on the objective's scale, from 0 to 1; a value beyond either end counts as that end.
 For an objective that is ranked by the loss, the model learns the logarithm of the loss, which is less noisy. It is scaled to
-the mean and standard deviation of the objective's own worths, so that it can be combined with those of other objectives.
+the mean and standard deviation of the objective's own worths, so that it can be combined with those of other objectives. Where
+all of these are equal, it keeps its own deviation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.trial import Trial
+from dcdnas.engine.samplers._gp import EQUAL
 from dcdnas.engine.samplers._pool import Floats
 
 LEAST = 0.005
@@ -26,7 +28,8 @@ def worths(goals: Goals, objective: Objective, trials: Sequence[Trial]) -> Float
     if not by or any(value is None or value < 0 for value in by):
         return own
     ranked = -np.log(np.array(by, dtype=np.float64) + LEAST)
-    scaled: Floats = own.mean() + own.std() * (ranked - ranked.mean()) / (ranked.std() or 1.0)
+    deviation = own.std() if own.std() > EQUAL else ranked.std()
+    scaled: Floats = own.mean() + deviation * (ranked - ranked.mean()) / (ranked.std() or 1.0)
     return scaled
 
 
