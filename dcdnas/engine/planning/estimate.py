@@ -17,7 +17,7 @@ from dcdnas.data import Split, at_size
 from dcdnas.engine.planning.machine import at_one_time
 from dcdnas.engine.planning.plan import Plan
 from dcdnas.networks import build_network
-from dcdnas.space.pricing.cost import Priced, draws_within
+from dcdnas.space.pricing.cost import Priced, draws_within, smallest
 from dcdnas.tasks.classification import images_of, trained_as
 from dcdnas.training.loop import Training, seeded, steps_per_epoch
 
@@ -56,8 +56,9 @@ class Estimate:
 def estimated(plan: Plan) -> Estimate:
     """Trains one network within the budget for a few steps, evaluates it, and scales both times to the whole search.
 
-    The network is the one with the median cost among a few random draws. Early stopping makes a search shorter than estimated.
-    The times are 0 for a search on a table, which trains nothing, and for a user's own task, of which nothing is known.
+    The network is the one with the median cost among a few random draws; if random draws are never within the budget, it is the
+    cheapest one. Early stopping makes a search shorter than estimated. The times are 0 for a search on a table, which trains
+    nothing, and for a user's own task, of which nothing is known.
     """
     network = _middle(plan)
     if plan.config.table or plan.config.task.own:
@@ -75,6 +76,8 @@ def _middle(plan: Plan) -> Priced:
     draws = draws_within(plan.space, plan.config.budgets, random.Random(0), also=plan.config.minimize)
     metric = next(iter(plan.config.minimize), ALWAYS[0])
     drawn = sorted((p for _, p in zip(range(DRAWS), draws, strict=False)), key=lambda p: p.cost[metric])
+    if not drawn:  # random networks are never within the budget; the cheapest one is, else there would be no plan
+        return smallest(plan.space, plan.config.budgets[0].metric)
     return drawn[len(drawn) // 2]
 
 
