@@ -15,7 +15,7 @@ from dcdnas.cost import with_always
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.direct import DirectStudy
 from dcdnas.engine.job import derived_seed
-from dcdnas.engine.recovery import postponed
+from dcdnas.engine.recovery import check_options, postponed
 from dcdnas.engine.samplers import Search, samplers
 from dcdnas.engine.study import Study
 from dcdnas.networks import identity
@@ -63,11 +63,15 @@ class Proposer:
         config: config of the search.
         space: the space compiled from it.
         past: trials of earlier sessions; those that have not ended are proposed again.
+
+    Raises:
+        RunError: when the trials are of another space.
     """
 
     def __init__(self, config: SearchConfig, space: SearchSpace, past: Collection[Trial]) -> None:
         self.config, self.space = config, space
         self._study = _study(config, space)
+        check_options(space, past)
         tickets = self._study.remember(list(past))
         self._metrics = with_always([*(b.metric for b in config.budgets), *config.minimize])
         begun = {t.deployed for t in past}

@@ -6,11 +6,13 @@ A training that was lost with its driver or machine says nothing about its netwo
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dcdnas.core.trial import ENDED, FailureKind, Trial
 from dcdnas.engine.store import Store
+from dcdnas.errors import RunError
+from dcdnas.space.search_space import SearchSpace
 
 AGAIN = 3
 """Number of times that a lost training is repeated at once. One that is lost once more waits until all others have ended and
@@ -70,3 +72,25 @@ def failures_in_a_row(trials: Sequence[Trial]) -> list[Trial]:
     ended = sorted((t for t in trials if t.state in (*ENDED, "failed")), key=lambda t: (t.ended, t.number))
     good = next((i for i, t in enumerate(reversed(ended)) if t.state != "failed"), len(ended))
     return ended[len(ended) - good :]
+
+
+def check_options(space: SearchSpace, trials: Iterable[Trial]) -> None:
+    """Checks that the space has the options of earlier trials, because no sampler could learn from others.
+
+    Args:
+        space: space that is searched.
+        trials: trials of earlier sessions.
+
+    Raises:
+        RunError: when it lacks one of them.
+    """
+    known, names = {(d.name, option) for d in space.decisions for option in d.options}, {d.name for d in space.decisions}
+    for trial in trials:
+        if trial.decisions.items() <= known:
+            continue
+        for name, option in trial.decisions.items() - known:
+            if name in names:
+                raise RunError(
+                    f"trial {trial.number}: the space has no {name} of {option!r:.60}. The run's memory is of another "
+                    "search.yaml: restore both from one copy."
+                )

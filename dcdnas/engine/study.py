@@ -30,7 +30,6 @@ from dcdnas.core.trial import LOST, Trial
 from dcdnas.core.units import notation
 from dcdnas.engine.job import derived_seed
 from dcdnas.engine.samplers import Sampler
-from dcdnas.errors import RunError
 from dcdnas.space.search_space import Decisions, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,7 +65,6 @@ class Study:
         self._finished = 0
         self._unwritten: list[_Record] = []
         self._distributions: dict[str, BaseDistribution] = {d.name: CategoricalDistribution(d.options) for d in space.decisions}
-        self._options = {(d.name, option) for d in space.decisions for option in d.options}
         self._study = optuna.create_study(sampler=self._made(None), directions=["minimize"] * len(goals.names))
 
     def ask(self) -> tuple[int, dict[str, Setting]]:
@@ -99,8 +97,6 @@ class Study:
             Tickets of the trials that have not ended, by trial number.
         """
         # outcomes are built in the order of the ends, because a sampler's notes depend on how many trainings finished before
-        for trial in trials:
-            self._check(trial)
         outcomes = {t.number: self._outcome(t) for t in sorted(trials, key=lambda t: (t.ended, t.number)) if t.state not in LOST}
         tickets = {}
         for trial in sorted(trials, key=lambda t: t.number):
@@ -110,17 +106,6 @@ class Study:
                 state, values, attributes = outcomes[trial.number]
                 self._add(state, trial.decisions, values, attributes)
         return tickets
-
-    def _check(self, trial: Trial) -> None:
-        """Raises RunError for options that the space does not have, because a sampler could not learn from them."""
-        if trial.decisions.items() <= self._options:
-            return
-        for name, option in trial.decisions.items() - self._options:
-            if name in self._distributions:
-                raise RunError(
-                    f"trial {trial.number}: the space has no {name} of {option!r:.60}. The run's memory is of another "
-                    "search.yaml: restore both from one copy."
-                )
 
     def _made(self, before: BaseSampler | None) -> BaseSampler:
         """Makes a new sampler that takes over from the one before only the state that it would otherwise recompute."""

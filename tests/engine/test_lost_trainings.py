@@ -21,6 +21,7 @@ from dcdnas.engine.loop import FAILURES, SearchLoop
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.recovery import AGAIN
 from dcdnas.engine.store import Store
+from dcdnas.errors import RunError
 
 Train = Callable[[Job, Reporter], Score]
 
@@ -363,3 +364,11 @@ def test_after_ten_failures_a_resume_does_not_train_ten_more(tmp_path: Path) -> 
     good = session(tmp_path, c, pretend, died=False)
     assert good is not None
     assert good.ended == 40
+
+
+@pytest.mark.parametrize("name", slow_but(["model", "tpe"], SAMPLERS))
+def test_trials_of_another_space_are_refused_whatever_the_sampler(tmp_path: Path, name: str) -> None:
+    sessions(tmp_path, config(FEW, (), sampler=name, trials=2), pretend)
+    other = {**FEW, "settings": {**FEW["settings"], "width": [1.0, 2.5]}}
+    with pytest.raises(RunError, match=r"trial 0: the space has no width of 3\.0"):
+        session(tmp_path, config(other, (), sampler=name, trials=9), pretend)
