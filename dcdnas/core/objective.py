@@ -28,6 +28,9 @@ SHARE = "%"
 MOST = 1e6
 """Upper limit of the values that rank networks, where smaller is better; NaN and every larger value count as this."""
 
+LARGEST = 1e300
+"""Bound on the ends of a scale; a run whose facts have larger numbers counts as damaged."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -67,8 +70,11 @@ class Objective:
         if self.direction not in DIRECTIONS:
             raise UsageError(f"{self.name}: the direction cannot be {self.direction!r}. Allowed: {' or '.join(DIRECTIONS)}.")
         for what, value in (("worst", self.worst), ("best", self.best)):
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                raise UsageError(f"{self.name}: {what} cannot be {value!r}. Allowed: a finite number.")
+            if not isinstance(value, int | float) or not abs(value) < LARGEST:
+                raise UsageError(
+                    f"{self.name}: {what} cannot be {value!r:.60}. Allowed: a finite number. "
+                    f"It has to lie between -{LARGEST:g} and {LARGEST:g}."
+                )
         if not self.better(self.best, self.worst):
             raise UsageError(
                 f"{self.name}: its best value {self.best:g} is not better than its worst, {self.worst:g}, when it is to "

@@ -56,6 +56,8 @@ def test_goals_are_measured_only_where_every_objective_has_a_finite_value() -> N
         ({"name": "top-1"}, "an objective cannot be called 'top-1'"),
         ({"direction": "up"}, "the direction cannot be 'up'"),
         ({"worst": math.inf}, "worst cannot be inf"),
+        ({"worst": -1e305}, "worst cannot be -1e\\+305. Allowed: a finite number. It has to lie between -1e\\+300 and 1e\\+300"),
+        ({"best": 10**400}, "best cannot be 1000"),
         ({"best": "1"}, "best cannot be '1'"),
         ({"best": 0.5}, "its best value 0.5 is not better than its worst, 0.5, when it is to maximize"),
         ({"direction": "minimize"}, "its best value 1 is not better than its worst, 0.5, when it is to minimize"),
