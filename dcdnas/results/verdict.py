@@ -156,7 +156,9 @@ class Verdict:
     def no_area(self) -> str:
         """Why there is no area above the static ladder; empty when there is one."""
         if not self._axis:
-            return f"not computed, because {self.run.objective.name} is the only objective"
+            only = len(self.run.goals.objectives) == 1
+            why = f"{self.run.objective.name} is the only objective" if only else "no cost is minimised"
+            return f"not computed, because {why}"
         if len(self.rungs) < 2:
             return "not computed, because fewer than two networks of the static ladder were trained"
         return ""

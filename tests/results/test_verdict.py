@@ -16,6 +16,7 @@ from dcdnas.core.uncertainty import reading_margin
 from dcdnas.export import provenance
 from dcdnas.results import Run, load_run
 from dcdnas.results.verdict import Verdict, area_value, comparison, evidence, guessing, resolution, value_said
+from dcdnas.tasks import ACCURACY, LOSS
 
 LADDER = [
     trial(0, 0.70, 90.0),
@@ -111,6 +112,8 @@ def test_without_a_trained_ladder_there_is_no_area_but_a_reason(tmp_path: Path) 
     assert area_value(Verdict(old)) == "not computed, because fewer than two networks of the static ladder were trained"
     single = written(tmp_path, minimize=())
     assert area_value(Verdict(single)) == "not computed, because accuracy is the only objective"
+    two = written(tmp_path / "two", minimize=(), objectives=(ACCURACY, LOSS))
+    assert area_value(Verdict(two)) == "not computed, because no cost is minimised"
     assert Verdict(single).document()["area_above_ladder"] is None
 
 
