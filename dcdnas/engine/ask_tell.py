@@ -66,6 +66,8 @@ class Search:
         self.config = _config_of(self.folder)
         self._space, _ = latency.space_and_table_of(self.folder, self.config)
         self._metrics = with_always([*(b.metric for b in self.config.budgets), *self.config.minimize])
+        self._asked: dict[str, Job] = {}
+        self._again: deque[Job] = deque()
         with ExitStack() as held:
             lock = held.enter_context(FolderLock(self.folder))
             store = held.enter_context(closing(Store(self.folder, "w")))
@@ -75,15 +77,13 @@ class Search:
             clear_request(self.folder)
             # died=False, because a network is not to blame when the user's loop that trains it dies
             self._loop = SearchLoop(self.config, self._space, store, control=_wishes(self.folder, lock), died=False)
+            # a search that ended because its space was exhausted is asked once, so that `ending` is known from the start
+            for _ in range(self._loop.interrupted or int(before is Ending.EXHAUSTED)):
+                job = self._handed_out()
+                if job is not None:
+                    self._again.append(job)
             self._held = held.pop_all()
         self._open = True
-        self._asked: dict[str, Job] = {}
-        self._again: deque[Job] = deque()
-        # a search that ended because its space was exhausted is asked once, so that `ending` is known from the start
-        for _ in range(self._loop.interrupted or int(before is Ending.EXHAUSTED)):
-            job = self._handed_out()
-            if job is not None:
-                self._again.append(job)
 
     def ask(self) -> Architecture | None:
         """Returns the next network to train, which is within the budgets and was not handed out before in this session.

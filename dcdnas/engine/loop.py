@@ -71,6 +71,7 @@ class SearchLoop:
         self._waiting: dict[int, list[Proposal]] = {}
         self._known: dict[str, Trial] = {}
         self._unwritten: set[int] = set()
+        self._begun: Job | None = None  # handed out by the next call, if a full disk refuses to store it
         self._failures = self._misses = 0
         self._as_trained = AsTrained(store.meta("images"), config.task)
         with without_collection():
@@ -82,16 +83,20 @@ class SearchLoop:
         self.weights = KeptWeights(store, config.keep_weights)
 
     def next(self) -> Job | Literal["wait"] | None:
-        """Returns the next training, `WAIT` when a running one must end first, or None when the search is over."""
+        """Returns the next training, `WAIT` when a running one must end first, or None when the search is over.
+
+        A training whose trial could not be written is returned by the next call.
+        """
         if self._searched:
             self.confirming.choose(self.trials.values())  # also if the search is stopped now: the run says what is left to do
         if not self.complete and not self.must_end:
             self.stop(self.control().ending)
         if self.stopped:
             return WAIT if self._running else None
-        if self._wants_more:
-            job = self._next_trial()
+        if self._begun or self._wants_more:
+            job = self._begun = self._begun or self._next_trial()
             self._write()
+            self._begun = None
             if job is not None:
                 self.observe()
                 return job

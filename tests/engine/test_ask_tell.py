@@ -201,6 +201,34 @@ def test_a_result_that_could_not_be_written_is_written_when_it_is_told_again(mak
         assert [t.state for t in load_run("mine").trials] == ["finished"]
 
 
+def refused(*_: object) -> None:
+    raise Resumable("the disk is full")
+
+
+def test_a_network_that_could_not_be_written_is_handed_out_by_the_next_ask(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make(trials=2) as search:
+        with monkeypatch.context() as full:
+            full.setattr(Store, "add", refused)
+            for _ in range(2):
+                with pytest.raises(Resumable):
+                    search.ask()
+                assert search.outstanding == ()
+        assert len(told(search, 5)) == 2
+        assert search.ending is Ending.COMPLETED
+    assert [(t.number, t.state) for t in load_run("mine").trials] == [(0, "finished"), (1, "finished")]
+
+
+def test_a_search_that_a_full_disk_keeps_from_opening_can_be_opened_later(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make() as search:
+        network = search.ask()
+    with monkeypatch.context() as full:
+        full.setattr(Store, "add", refused)
+        with pytest.raises(Resumable):
+            make()
+    with make() as search:
+        assert search.outstanding == (network,)
+
+
 def test_any_text_can_say_why_a_training_failed(make: Make) -> None:
     with make() as search:
         for failed in ("cannot read caf\udce9.png\nat all", "\n", "x" * 2000):
