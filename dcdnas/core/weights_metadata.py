@@ -1,10 +1,13 @@
-"""Metadata that files with weights carry: what the images of their training were like."""
+"""Files with weights: their names, and their metadata, which say what the images of their training were like."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from typing import Any
+
+WEIGHTS, BEST = "model.safetensors", "best.safetensors"
+"""File names of the weights beside a config, as in timm and on the Hugging Face Hub, and of those of a training's best epoch."""
 
 
 def weights_metadata(

@@ -1,10 +1,12 @@
 """Names of the files that an export may write."""
 
+from dcdnas.core import weights_metadata
+
 CONFIGS = "config.yaml", "config.json"
 """File names of the config in a trained or exported folder; the first that exists is read."""
 
-WEIGHTS = "model.safetensors"
-"""File name of the weights beside a config, as in timm and on the Hugging Face Hub."""
+WEIGHTS = weights_metadata.WEIGHTS
+"""File name of the weights beside a config."""
 
 ONNX, ONNX_OF_ONE, INT8 = "model.onnx", "model-batch1.onnx", "model-int8.onnx"
 """File names of the ONNX models for any batch size, for one image at a time, and in eight bits."""

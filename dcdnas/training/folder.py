@@ -18,16 +18,16 @@ from dcdnas.core.json_files import read_json
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.units import counted
-from dcdnas.core.weights_metadata import weights_metadata
+from dcdnas.core.weights_metadata import BEST, weights_metadata
 from dcdnas.data import Split
 from dcdnas.errors import FileError, RunError
 from dcdnas.training import attentions, checkpoint
 from dcdnas.training.loop import Training
 from dcdnas.training.schedule import learning_rate
 
-LAST, BEST, EPOCHS = "last.safetensors", "best.safetensors", "epochs.csv"
-"""Names of the files: the checkpoint to resume from, the weights of the best epoch, and a table with one row per epoch. For a
-classifier the folder also contains `attentions.FILE`, with the statistics of its attentions after each epoch."""
+LAST, EPOCHS = "last.safetensors", "epochs.csv"
+"""Names of the files: the checkpoint to resume from, and a table with one row per epoch. The weights of the best epoch are in
+`BEST`. For a classifier the folder also contains `attentions.FILE`, with the statistics of its attentions after each epoch."""
 
 RESULT = "result.json"
 """Name of the file with the results of all seeds, in the folder that contains those of the trainings."""

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dcdnas.core.files import is_file, utf8_path
+from dcdnas.core.weights_metadata import BEST, WEIGHTS
 from dcdnas.errors import FileError
 
 MOST_NAMED = 3
@@ -24,9 +25,6 @@ PICKLES = b"PK\x03\x04", b"\x80"
 
 CHECKPOINTS = "dcdnas/training-"
 """Beginning of the format, in a file's header, of checkpoints that `dcdnas.training.checkpoint` writes."""
-
-WHOLE = "model.safetensors", "best.safetensors"
-"""Files of weights beside a checkpoint: those after the last epoch of a finished training, and those of the best epoch so far."""
 
 
 class Weights(NamedTuple):
@@ -68,7 +66,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _opened(path: Path) -> Iterator[Any]:
     """Opens a safetensors file; raises FileError when it cannot be opened or read."""
     if not is_file(path):
-        raise FileError(f"{path}: no such file. Give weights as safetensors, like the model.safetensors of `dcdnas train`.")
+        raise FileError(f"{path}: no such file. Give weights as safetensors, like the {WEIGHTS} of `dcdnas train`.")
     try:
         with utf8_path(path) as readable, safe_open(readable, framework="pt") as file:
             yield file
@@ -103,8 +101,8 @@ def check_fit(path: Path, network: Mapping[str, Tensor], found: Mapping[str, Ten
 
 
 def _checkpoint(path: Path) -> str:
-    beside = [str(path.with_name(name)) for name in WHOLE if is_file(path.with_name(name))]
-    advice = f"Give {' or '.join(beside)}." if beside else f"Give weights, like the {WHOLE[0]} of a finished training."
+    beside = [str(path.with_name(name)) for name in (WEIGHTS, BEST) if is_file(path.with_name(name))]
+    advice = f"Give {' or '.join(beside)}." if beside else f"Give weights, like the {WEIGHTS} of a finished training."
     return f"{path}: the checkpoint of a training, from which `dcdnas train` continues with --resume, and not weights. {advice}"
 
 
