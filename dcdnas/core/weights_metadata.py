@@ -11,7 +11,12 @@ WEIGHTS, BEST = "model.safetensors", "best.safetensors"
 
 
 def weights_metadata(
-    input_size: Sequence[int], mean: Sequence[float], std: Sequence[float], labels: Sequence[str], grey_range: float | None
+    input_size: Sequence[int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    labels: Sequence[str],
+    grey_range: float | None,
+    interpolation: str,
 ) -> dict[str, str]:
     """Returns the metadata of a file with weights, each value as JSON; what is not known is left out.
 
@@ -21,9 +26,10 @@ def weights_metadata(
         std: standard deviation of each channel, on the same scale; empty if unknown.
         labels: names of the classes in the order of the outputs; empty if unknown.
         grey_range: value that was read as 255 in grey pictures of more than 8 bits; None if there were none, or if unknown.
+        interpolation: with which the images were scaled; left out where the normalisation is, because then it is unknown, too.
     """
     known: dict[str, Any] = {"input_size": [*input_size]}
-    known |= {"mean": [*mean], "std": [*std]} if mean and std else {}
+    known |= {"mean": [*mean], "std": [*std], "interpolation": interpolation} if mean and std else {}
     known |= {"label_names": [*labels]} if labels else {}
     known |= {"grey_range": grey_range} if grey_range else {}
     return {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}

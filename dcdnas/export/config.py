@@ -91,9 +91,10 @@ class Model:
         }
 
     def metadata(self) -> dict[str, str]:
-        """Returns the metadata of files with weights: input size, normalisation, class names and grey range, each as JSON."""
+        """Returns the metadata of files with weights: input size, normalisation, interpolation, class names and grey range."""
         scale = self.normalisation or Normalisation((), ())
-        return weights_metadata(self.architecture.input, scale.mean, scale.std, self.labels, self.grey_range)
+        said = scale.mean, scale.std, self.labels, self.grey_range, self.interpolation
+        return weights_metadata(self.architecture.input, *said)
 
 
 def _without_folder(record: Mapping[str, str]) -> dict[str, str]:

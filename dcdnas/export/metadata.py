@@ -22,12 +22,13 @@ LEGAL: Mapping[str, Callable[[Any], bool]] = {
     "std": lambda v: _numbers(v) and all(n > 0 for n in v),
     "label_names": lambda v: isinstance(v, list) and all(isinstance(name, str) for name in v),
     "grey_range": is_grey_range,
+    "interpolation": lambda v: isinstance(v, str),
 }
 """Names that are read from a file's metadata, with the checks of their values."""
 
 
 def as_trained(model: Model, weights: Path, config: Path | None) -> Model:
-    """Returns the model with the normalisation, the class names and the grey range of the training that made the weights.
+    """Returns the model with the normalisation, class names, grey range and interpolation of the training of the weights.
 
     Values in the weights' metadata count, because the config may be another training's. Beside weights lies their own config,
     which a person may have edited, so it counts alone.
@@ -48,7 +49,9 @@ def as_trained(model: Model, weights: Path, config: Path | None) -> Model:
     labels, grey_range = tuple(said.get("label_names", ())), said.get("grey_range")
     normalisation = Normalisation(tuple(said["mean"]), tuple(said["std"])) if "mean" in said and "std" in said else None
     labels, grey_range = labels or model.labels, grey_range if normalisation else model.grey_range
-    return replace(model, labels=labels, normalisation=normalisation or model.normalisation, grey_range=grey_range)
+    interpolation = said.get("interpolation", model.interpolation)
+    normalisation = normalisation or model.normalisation
+    return replace(model, labels=labels, normalisation=normalisation, grey_range=grey_range, interpolation=interpolation)
 
 
 def check_described(model: Model, weights: Path) -> None:

@@ -148,7 +148,7 @@ class TrainingFolder:
         row = Row(result.epoch, rate, said, dict(result.values), result.seconds, images_per_second)
         if row.reached > max((r.reached for r in self.rows), default=-1.0):
             of = training.images
-            metadata = weights_metadata(of.shape, of.mean, of.std, of.classes, of.grey_range)
+            metadata = weights_metadata(of.shape, of.mean, of.std, of.classes, of.grey_range, of.interpolation)
             checkpoint.write_weights(training.network, self.path / BEST, metadata)
         self.rows.append(row)
         self._keep_reading(training)

@@ -83,6 +83,14 @@ def test_the_classes_and_the_normalisation_are_those_of_the_weights_training(run
     assert accuracy(run, "net", "-d", trained) == 1
 
 
+def test_the_interpolation_is_that_of_the_weights_training(run: Run, project: Path) -> None:
+    write_config(Model(Architecture("resnet", SETTINGS, {}, (1, 12, 36), 2)), "net.yaml")
+    assert run("train", "net.yaml", "-d", stripes("own.npz", ("left", "right")), "--epochs", "1", "-o", "out").code == 0
+    for file in ("model", "best"):
+        assert run("export", "net.yaml", "--weights", f"{NET}/{file}.safetensors", "--to", "config", "-o", "net").code == 0
+        assert read_model("net/config.yaml").interpolation == "bilinear"
+
+
 def test_attentions_are_measured_on_images_as_the_network_expects_them(run: Run, trained: str) -> None:
     dark = stripes("dark.npz", ("right", "left"), 40)
     judged = accuracy(run, NET, "-d", dark)

@@ -14,7 +14,7 @@ from written_runs import trial, write_run
 from dcdnas.core.architecture import Architecture
 from dcdnas.data import Images, ordered_as
 from dcdnas.errors import DataError, FileError, UsageError
-from dcdnas.export import Model, Normalisation, export_model, model_of, read_model, save_weights
+from dcdnas.export import Model, Normalisation, as_trained, export_model, model_of, read_model, save_weights
 from dcdnas.networks import build_network
 from dcdnas.results import load_run
 
@@ -22,7 +22,10 @@ ARCHITECTURE = Architecture(
     "resnet", {"channels": (8,), "depth": 1, "strides": (1,), "stem_channels": 8, "stem": "small"}, {}, (3, 9, 9), 3
 )
 MODEL = Model(ARCHITECTURE, {}, Normalisation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), ("Käse", "cat", "a, b"))
-SAID = {"input_size": [3, 9, 9], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "label_names": ["Käse", "cat", "a, b"]}
+SAID = {
+    "input_size": [3, 9, 9], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "label_names": ["Käse", "cat", "a, b"],
+    "interpolation": "bicubic",
+}  # fmt: skip
 
 
 def decoded(metadata: dict[str, str]) -> dict[str, object]:
@@ -56,6 +59,19 @@ def test_a_range_of_grey_is_said_only_where_there_is_one(tmp_path: Path, name: s
     (tmp_path / name).write_text(text.replace("4095.0", "-3"))
     with pytest.raises(FileError, match=r"-3\. Allowed: the grey value that is read as 255"):
         read_model(tmp_path / name)
+
+
+def test_the_interpolation_is_said_beside_the_normalisation_and_given_weights_bring_theirs(tmp_path: Path) -> None:
+    weights, network = tmp_path / "w.safetensors", build_network(ARCHITECTURE)
+    resized, unknown = replace(MODEL, interpolation="bilinear"), replace(MODEL, normalisation=None)
+    save_weights(network, weights, resized.metadata())
+    assert as_trained(MODEL, weights, None).interpolation == "bilinear"
+    save_weights(network, weights, unknown.metadata())
+    assert "interpolation" not in unknown.metadata()
+    assert as_trained(resized, weights, None).interpolation == "bilinear"
+    save_weights(network, weights, {**MODEL.metadata(), "interpolation": "3"})
+    with pytest.raises(FileError, match=r"interpolation in its metadata is '3'\. Export it again\."):
+        as_trained(MODEL, weights, None)
 
 
 def test_weights_follow_the_umask(tmp_path: Path) -> None:

@@ -391,7 +391,7 @@ def _weights() -> list[bytes]:
 
     from dcdnas.core.weights_metadata import weights_metadata
 
-    said = weights_metadata((3, 8, 8), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), ("a", "b"), 4095.0)
+    said = weights_metadata((3, 8, 8), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), ("a", "b"), 4095.0, "bilinear")
     return [save({"conv.weight": torch.arange(12.0).reshape(3, 4)}, head) for head in ({"format": "pt"}, {"format": "pt"} | said)]
 
 
