@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dcdnas.core.architecture import Architecture
+from dcdnas.core.task import proxy_input
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import no_result
 from dcdnas.export.config import INTERPOLATION, Model, Normalisation
@@ -16,14 +18,23 @@ def model_of(run: Run, trial: Trial) -> Model:
     """Makes the model of a run's trial, with its full provenance.
 
     The class names, the normalisation, the grey range and the interpolation are those of the images that the run trained on, if
-    these have as many classes and channels as the network. Images that only stand in for others provide none of them.
+    these have as many classes and channels as the network. Images that only stand in for others provide none of them. Images
+    were scaled once more, bilinearly, for a network that is deployed on smaller ones than others of its space.
     """
     a, images = trial.architecture, run.images
     if "classes" not in images or (len(images["classes"]), images["shape"][0]) != (a.classes, a.input[0]):
         return Model(a, provenance(run, trial))
     normalisation = Normalisation(tuple(images["mean"]), tuple(images["std"]))
-    said = normalisation, tuple(images["classes"]), images.get("grey_range"), images.get("interpolation", INTERPOLATION)
+    scaled = _trained_at(run, a) != tuple(images["shape"])
+    interpolation = "bilinear" if scaled else images.get("interpolation", INTERPOLATION)
+    said = normalisation, tuple(images["classes"]), images.get("grey_range"), interpolation
     return Model(a, provenance(run, trial), *said)
+
+
+def _trained_at(run: Run, a: Architecture) -> tuple[int, ...]:
+    """(C, H, W) of the images that a run trained a network on; empty where it did not record them."""
+    side = int((run.config.get("task") or {}).get("deployed_side", 0))
+    return proxy_input(tuple(run.images["shape"]), a.input[1], side) if "shape" in run.images else ()
 
 
 def provenance(run: Run, trial: Trial) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from written_runs import trial, write_run
 
 from dcdnas.core.architecture import Architecture
+from dcdnas.core.task import TrainingTask
 from dcdnas.data import Images, ordered_as
 from dcdnas.errors import DataError, FileError, UsageError
 from dcdnas.export import Model, Normalisation, as_trained, export_model, model_of, read_model, save_weights
@@ -154,6 +155,13 @@ def test_a_network_of_a_run_has_the_names_of_images_that_fit_it(tmp_path: Path, 
     assert model.normalisation == (Normalisation((0.2,), (0.3,)) if known else None)
     assert model.grey_range == (65535 if known else None)
     assert model.interpolation == ("bilinear" if known else "bicubic")
+
+
+@pytest.mark.parametrize(("side", "said"), [(0, "bicubic"), (8, "bicubic"), (16, "bilinear")])
+def test_a_network_of_a_smaller_resolution_says_how_its_images_were_made_smaller(tmp_path: Path, side: int, said: str) -> None:
+    images = {**IMAGES, "interpolation": "bicubic"}
+    run = load_run(write_run(tmp_path / "r", [trial(0, 0.5, 9.0)], images=images, task=TrainingTask(deployed_side=side)))
+    assert model_of(run, run.trials[0]).interpolation == said
 
 
 def test_a_run_that_does_not_say_its_images_exports_without_names(tmp_path: Path) -> None:
