@@ -51,7 +51,7 @@ def import_checkpoint(
     provenance = {"published": source, "settings": settings, "checkpoint": shown(file.name)}
     model = Model(architecture, provenance, Normalisation(*IMAGENET))
     config = write_config(model, folder / "config.yaml")
-    weights = save_weights(network, folder / WEIGHTS)
+    weights = save_weights(network, folder / WEIGHTS, model.metadata())
     out.document({"name": source, "digest": architecture.digest, "cost": price(architecture).values, "folder": str(folder)})
     out.show(f"{source}: {costs(price(architecture))}")
     out.show(f"{config}: builds the same network", f"{weights.path}: {weights.said}")

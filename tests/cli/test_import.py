@@ -12,6 +12,7 @@ import dcdnas
 from dcdnas.errors import FileError
 from dcdnas.published import build
 from dcdnas.published._base import preset
+from dcdnas.training.weights import read_metadata
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -48,6 +49,7 @@ def test_the_config_says_what_was_imported_and_how_images_are_prepared(run: Run,
         "settings": {"width": 0.25, "num_classes": 7, "input_size": 32},
     }  # fmt: skip
     assert written["pretrained_cfg"]["mean"] == [0.485, 0.456, 0.406]
+    assert read_metadata(Path("base/model.safetensors"))["mean"] == "[0.485, 0.456, 0.406]"
 
 
 def test_names_of_files_that_are_no_text_are_imported(run: Run, checkpoint: Path) -> None:
