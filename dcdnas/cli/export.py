@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcdnas.cli._options import Budgets, Source
+from dcdnas.cli._options import Budgets, SkipDamagedInCalibration, Source
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def export(
     data: Annotated[
         str | None, typer.Option("-d", "--data", metavar="DATA", help="Data set for --quantize; by default that of the training.")
     ] = None,
+    skip_damaged: SkipDamagedInCalibration = None,
     licence: Annotated[str, typer.Option("--license", metavar="NAME", help="Licence of the weights, for the model card.")] = "",
 ) -> None:
     """Export a network as a self-contained folder: config, weights, programs and a model card.
@@ -74,7 +75,7 @@ def export(
     for one in found:
         trained = _weights(out, one, weights, asked == ["config"] and not more)
         formats = read_formats(",".join([*(asked or _usual(out, trained)), *more]))
-        images = _calibrating(out, one, data, trained) if quantize else None
+        images = _calibrating(out, one, trained, data, skip_damaged) if quantize else None
         written = _written(out, one, output / one.name if len(found) > 1 else output, formats, trained, images, licence)
         for file in written:
             out.show(f"{file.path}: {file.said}")
@@ -152,28 +153,11 @@ def _quantized(made: Path, images: Split) -> Written:
     return write_int8(made / ONNX, images, made / INT8)
 
 
-def _calibrating(out: Output, one: Found, data: str | None, trained: Path | None) -> Split:
-    """Loads the training images of a network, split into training and validation part as in `dcdnas train`.
+def _calibrating(out: Output, one: Found, trained: Path | None, data: str | None, skip_damaged: str | None) -> Split:
+    """Loads the images that the int8 model needs, see `dcdnas.cli._calibration`."""
+    from dcdnas.cli._calibration import calibrating
 
-    Raises:
-        UsageError: when the data set is not known, or the network is not trained.
-    """
-    from dcdnas.cli._labelled import Wanted, labelled
-    from dcdnas.data import split
-    from dcdnas.errors import UsageError
-    from dcdnas.training.full import VALIDATION
-
-    model = _model(one, trained)
-    known = model.provenance.get("training") or model.provenance.get("recipe") or {}
-    name = data or known.get("data")
-    if trained is None or not name:
-        lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
-        raise UsageError(f"--quantize int8 needs {lacking}, and {one.name} has none. Give them.")
-    a = model.architecture
-    wanted = Wanted(one.name, a.input, a.classes, model.labels, bool(a.head), model.grey_range)
-    skip = known.get("skip_damaged")
-    images = labelled(out, wanted, name, float(skip) if isinstance(skip, (int, float)) else 0.0, test=False)
-    return split(images, VALIDATION)
+    return calibrating(out, one.name, _model(one, trained), trained, data, skip_damaged)
 
 
 def _document(one: Found, written: Sequence[Written]) -> dict[str, Any]:

@@ -91,10 +91,16 @@ def test_an_eight_bit_model_is_calibrated_without_the_damaged_pictures_of_the_tr
     (searched / "set" / "train" / "a" / "1.png").write_bytes(b"damaged")
     trained = run("train", "done", "-d", "folder:set", "--epochs", "1", "--set", "skip_damaged=1", "-o", "out")
     assert trained.code == 0, trained.err
-    said = run("export", "out/seed-0", "--to", "config", "--quantize", "int8", "-o", "net")
+    again = "export", "out/seed-0", "--to", "config", "--quantize", "int8", "-o", "net"
+    said = run(*again)
     assert said.code == 0, said.err
     assert "folder:set, train part: 1 damaged left out." in said.err
     assert Path("net/model-int8.onnx").is_file()
+    (searched / "set" / "train" / "a" / "2.png").write_bytes(b"damaged")
+    assert "2 of 20 pictures cannot be read; 1 may be left out." in " ".join(run(*again).err.split())
+    said = run(*again, "--skip-damaged", "10%")
+    assert said.code == 0, said.err
+    assert "folder:set, train part: 2 damaged left out." in said.err
 
 
 @pytest.mark.parametrize(
