@@ -16,7 +16,7 @@ from dcdnas.core.yaml_lines import parse_yaml, read_yaml
 from dcdnas.engine.folders import called
 from dcdnas.engine.weights import FOLDER, sha256
 from dcdnas.errors import RunError, UsageError
-from dcdnas.export import WEIGHTS, config_file
+from dcdnas.export import WEIGHTS, config_file, how_trained
 from dcdnas.results import FILE, Run, find_run, load_run
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Source:
                 if self.run.own_task
                 else "`dcdnas train` trains it"
             )
-            return None, f"{self.name} was trained as a smaller stand-in, whose weights do not fit it; {what}."
+            return None, f"{self.name} was trained {how_trained(self.run, self.architecture)}; {what}."
         path = self.run.folder / FOLDER / Path(kept.file).name
         if not path.is_file() or sha256(path) != kept.sha256:
             problem = "was changed after it was written" if path.is_file() else "is missing"

@@ -31,6 +31,15 @@ def model_of(run: Run, trial: Trial) -> Model:
     return Model(a, provenance(run, trial), *said)
 
 
+def how_trained(run: Run, architecture: Architecture) -> str:
+    """Says how the network that a run trained differs from the deployed one, to follow the words `it was trained`."""
+    images, a = run.images, architecture
+    classes = len(images["classes"]) if "classes" in images else images.get("outputs") or a.classes
+    if (_trained_at(run, a), classes) == (a.input, a.classes):
+        return "with fewer strides, because its images are small, so its weights are those of another network"
+    return "as a smaller stand-in, whose weights do not fit it"
+
+
 def _trained_at(run: Run, a: Architecture) -> tuple[int, ...]:
     """(C, H, W) of the images that a run trained a network on; empty where it did not record them."""
     side = int((run.config.get("task") or {}).get("deployed_side", 0))

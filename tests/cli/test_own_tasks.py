@@ -19,6 +19,7 @@ from thoroughness import slow_but
 import dcdnas
 from dcdnas.cli._dry_run import TIMES
 from dcdnas.cli._source import Source
+from dcdnas.core.architecture import Architecture
 from dcdnas.core.trial import FailureKind
 from dcdnas.dashboard.background import beside
 from dcdnas.errors import UsageError
@@ -334,9 +335,16 @@ def test_a_dry_run_estimates_no_time_for_a_task_of_the_users_own(run: Run, own: 
 
 @pytest.mark.parametrize(("task", "said"), [("radius", "train it with the task's code."), ("", "`dcdnas train` trains it.")])
 def test_the_weights_of_a_smaller_stand_in_are_left_out_with_advice_that_works(task: str, said: str) -> None:
-    run: Any = SimpleNamespace(own_task=task, weights_of=lambda trial: SimpleNamespace())
     trial: Any = SimpleNamespace(trained="a", deployed="b")
-    network: Any = None
-    weights, note = Source("run-3", network, run, trial).trained_weights()
-    assert weights is None
-    assert note.endswith(said)
+    network = Architecture("mobilenetv2", {"channels": (8,), "depth": 1, "strides": (2,)}, {}, (1, 24, 24), 10)
+    names, full, smaller, config = list("0123456789"), [1, 28, 28], [1, 16, 16], {"task": {"deployed_side": 28}}
+    unlike = ({}, {"shape": smaller, "classes": names}, {"shape": full, "classes": names[:5]}, {"shape": full, "outputs": 5})
+    for images, how in (
+        *((of, "as a smaller stand-in") for of in unlike),
+        ({"shape": full, "classes": names}, "with fewer strides"),
+    ):
+        run: Any = SimpleNamespace(own_task=task, weights_of=lambda trial: SimpleNamespace(), images=images, config=config)
+        weights, note = Source("run-3", network, run, trial).trained_weights()
+        assert weights is None
+        assert note.startswith(f"run-3 was trained {how}, ")
+        assert note.endswith(said)
