@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dcdnas.cli._output import Output
 from dcdnas.core.units import counted
-from dcdnas.data import Images, at_size, load, load_test, open_source, ordered_as
+from dcdnas.data import Images, load_sized, load_test, open_source, ordered_as
 from dcdnas.errors import UsageError
 from dcdnas.training.judging import check_masks
 
@@ -50,14 +50,13 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
         DataError: when they are missing, damaged, or of other classes.
     """
     channels, height, width = wanted.input
-    square = height == width
-    if not square and open_source(data).DECODES:
+    if height != width and open_source(data).DECODES:
         raise UsageError(
             f"{wanted.called} takes images of {height}x{width} pixels, and pictures in files are cut to squares. Give arrays of "
             "that size, like npz:FILE."
         )
-    images = load(data, height if square else 0, 0, skip, grey_range=wanted.grey_range)
-    images = at_size(load_test(images) if test else images, height, width)
+    images = load_sized(data, height, width, 0, skip, grey_range=wanted.grey_range)
+    images = load_test(images) if test else images
     if images.shape[0] != channels or len(images.classes) != wanted.classes:
         raise UsageError(
             f"{data} has images of {counted(images.shape[0], 'channel')} and {len(images.classes)} classes; the network takes "

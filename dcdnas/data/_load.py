@@ -77,6 +77,37 @@ def load(
     return Images(name, resolution, pixels, labels, raw.classes, mean, std, rows, classes, skip_damaged, *said)
 
 
+def load_sized(
+    name: str,
+    height: int,
+    width: int,
+    classes: int = 0,
+    skip_damaged: float = 0.0,
+    decoded: int | None = None,
+    grey_range: float | None = None,
+) -> Images:
+    """Loads the training part of a data set at the input size of a network.
+
+    Arrays are resized to it. Pictures in files are cut to squares of the height, whatever the width.
+
+    Args:
+        name: as for `load`.
+        height: of the network's input in pixels.
+        width: likewise.
+        classes: as for `load`.
+        skip_damaged: as for `load`.
+        decoded: as for `load`.
+        grey_range: as for `load`.
+
+    Raises:
+        UsageError: as for `load`.
+        DataError: as for `load`.
+    """
+    if height == width or open_source(name).DECODES:
+        return load(name, height, classes, skip_damaged, decoded, grey_range)
+    return at_size(load(name, 0, classes, skip_damaged, grey_range=grey_range), height, width)
+
+
 def load_test(train: Images) -> Images:
     """Loads the test part of the data set that `train` belongs to, with its resolution, size, classes, mean, standard deviation
     and range of grey values.

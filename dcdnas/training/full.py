@@ -15,7 +15,7 @@ from dcdnas.core.files import make_folder
 from dcdnas.core.lock import FolderLock
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
-from dcdnas.data import Images, Split, at_size, load, load_test, open_source
+from dcdnas.data import Images, Split, load, load_sized, load_test, open_source
 from dcdnas.errors import Resumable, UsageError
 from dcdnas.networks import Network, build_network, for_proxy
 from dcdnas.training.folder import Row, TrainingFolder, check_kept, described
@@ -74,9 +74,7 @@ def images_for(architecture: Architecture, task: TrainingTask, grey_range: float
     same = images.shape[0] == channels and len(images.classes) == architecture.classes
     if side or not same or images.shape == architecture.input:
         return images
-    if height != width:
-        return at_size(images, height, width)
-    return load(task.data, height, task.classes, task.skip_damaged, grey_range=grey_range)
+    return load_sized(task.data, height, width, task.classes, task.skip_damaged, grey_range=grey_range)
 
 
 def fitted(architecture: Architecture, images: Images) -> Architecture:
