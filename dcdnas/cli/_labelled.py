@@ -8,6 +8,7 @@ from dcdnas.cli._output import Output
 from dcdnas.core.units import counted
 from dcdnas.data import Images, load_sized, load_test, open_source, ordered_as
 from dcdnas.errors import UsageError
+from dcdnas.training.full import DECODED
 from dcdnas.training.judging import check_masks
 
 NAMED = 5
@@ -37,6 +38,8 @@ class Wanted(NamedTuple):
 def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) -> Images:
     """Loads the training or test part of a data set, at the network's size, in its grey range and in its order of the classes.
 
+    Pictures in files are read as needed when the decoded ones would take too much memory.
+
     Args:
         out: output for a note if the network does not name its classes, or not the grey range that the images need.
         wanted: the images that the network takes.
@@ -55,7 +58,7 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
             f"{wanted.called} takes images of {height}x{width} pixels, and pictures in files are cut to squares. Give arrays of "
             "that size, like npz:FILE."
         )
-    images = load_sized(data, height, width, 0, skip, grey_range=wanted.grey_range)
+    images = load_sized(data, height, width, 0, skip, DECODED, wanted.grey_range)
     images = load_test(images) if test else images
     if images.shape[0] != channels or len(images.classes) != wanted.classes:
         raise UsageError(

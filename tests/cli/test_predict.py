@@ -154,6 +154,21 @@ def test_classes_and_pictures_that_a_test_lacks_are_named(run: Run, trained: Pat
     assert "few.npz has no images of T-shirt/top, Trouser." in " ".join(said.err.split())
 
 
+def test_a_large_folder_is_read_as_needed_to_evaluate_as_it_is_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, out, wanted = (
+        deep_set(tmp_path / "set", 200, 60_000),
+        Output(no_color=True),
+        Wanted("it", (3, 8, 8), 2, ("dark", "bright")),
+    )
+    for test in (False, True):
+        monkeypatch.delenv("DCDNAS_DATA_LIMIT", raising=False)
+        decoded = labelled(out, wanted, data, 0.0, test)
+        monkeypatch.setenv("DCDNAS_DATA_LIMIT", "100")
+        as_needed, rows = labelled(out, wanted, data, 0.0, test), torch.arange(8)
+        assert (len(decoded.pixels), len(as_needed.pixels)) == (8, 0)
+        assert all(map(torch.equal, decoded.batch(rows), as_needed.batch(rows)))
+
+
 def test_damaged_pictures_and_absent_classes_are_counted_and_some_named(capsys: pytest.CaptureFixture[str]) -> None:
     classes, damaged = tuple(f"c{n}" for n in range(9)), tuple(f"{n}.png: no picture." for n in range(7))
     pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 1])
