@@ -28,6 +28,9 @@ from dcdnas.errors import DataError
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 """Formats that Pillow may detect; the others would run decoders that this package does not need."""
 
+JPEGS = ("JPEG", "MPO")
+"""Pillow's names of a JPEG; MPO is one that contains further pictures, such as a preview, as many cameras write it."""
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".gif"}
 )
@@ -298,8 +301,8 @@ class View(NamedTuple):
 
 def _reduced(opened: Image.Image, scaled: tuple[int, int], crop: Crops | None) -> View:
     """Makes Pillow decode a JPEG at a half, quarter or eighth of its size, if that still has enough pixels for the region."""
-    turned = opened.format == "JPEG" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)
-    if opened.format != "JPEG" or crop is None:
+    turned = opened.format in JPEGS and opened.getexif().get(ORIENTATION, 1) in range(5, 9)
+    if opened.format not in JPEGS or crop is None:
         opened.draft("RGB", scaled[::-1] if turned else scaled)
         return View(scaled, crop)
     size = opened.size[::-1] if turned else opened.size

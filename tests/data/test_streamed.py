@@ -105,6 +105,20 @@ def test_a_crop_is_of_the_pictures_own_pixels(tmp_path: Path) -> None:
         assert np.array_equal(decode(("a", tmp_path / "a.png"), SIDE, None, of.of(number)), expected)
 
 
+@pytest.mark.parametrize("turned", [1, 6])
+def test_a_crop_of_a_jpeg_with_a_preview_is_that_of_the_jpeg_alone(tmp_path: Path, turned: int) -> None:
+    """Pillow gives a JPEG that contains a further picture a format of its own."""
+    picture, exif = smooth(700, 900, 3), Image.Exif()
+    exif[ORIENTATION] = turned
+    saved(picture, tmp_path / "plain.jpg", turned)
+    more = {"save_all": True, "append_images": [smooth(70, 90, 4)], "exif": exif, "quality": 95}
+    picture.save(tmp_path / "more.jpg", "MPO", **more)
+    of = crops(6)
+    for number in range(6):
+        plain, same = (decode(("a picture", tmp_path / f"{name}.jpg"), SIDE, crop=of.of(number)) for name in ("plain", "more"))
+        assert np.array_equal(plain, same)
+
+
 @pytest.mark.parametrize("turned", [1, 3, 6, 8])
 def test_a_crop_of_a_reduced_jpeg_is_that_of_the_whole_one_as_it_is_shown(tmp_path: Path, turned: int) -> None:
     """A JPEG of 40 times the side is decoded at a fraction of its size; turned ones are cropped upright."""
