@@ -135,8 +135,8 @@ def facts(picture: Picture) -> Facts:
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(_opened(picture))
-            width, height = opened.size
             mode, turned = opened.mode, _turned(opened)
+            width, height = opened.size[::-1] if turned and _on_its_side(opened) else opened.size
             alpha = _transparent(opened)
             depth = None
             if mode in DEEP:
@@ -211,8 +211,7 @@ def size_of(picture: Picture) -> tuple[int, int]:
     """
     try:
         with _opened(picture) as opened, _ALLOWANCE.of(_bytes(opened)):
-            turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)  # Pillow rotates TIFF itself
-            return opened.size[::-1] if turned else opened.size
+            return opened.size[::-1] if _on_its_side(opened) else opened.size
     except UNREADABLE as error:
         raise unreadable(picture, error) from None
 
@@ -278,6 +277,11 @@ def _turned(opened: Image.Image) -> bool:
     return opened.getexif().get(ORIENTATION, 1) in range(2, 9)
 
 
+def _on_its_side(opened: Image.Image) -> bool:
+    """Whether the EXIF tag turns a picture by a right angle, which swaps its width and height; Pillow turns TIFF itself."""
+    return opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in range(5, 9)
+
+
 class View(NamedTuple):
     """The region of a picture to use, in the centre or a crop, and the width and height to which it is scaled.
 
@@ -301,7 +305,7 @@ class View(NamedTuple):
 
 def _reduced(opened: Image.Image, scaled: tuple[int, int], crop: Crops | None) -> View:
     """Makes Pillow decode a JPEG at a half, quarter or eighth of its size, if that still has enough pixels for the region."""
-    turned = opened.format in JPEGS and opened.getexif().get(ORIENTATION, 1) in range(5, 9)
+    turned = opened.format in JPEGS and _on_its_side(opened)
     if opened.format not in JPEGS or crop is None:
         opened.draft("RGB", scaled[::-1] if turned else scaled)
         return View(scaled, crop)

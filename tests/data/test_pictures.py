@@ -23,7 +23,7 @@ from thoroughness import examples
 
 from dcdnas.data import _picture, load, load_test
 from dcdnas.data._limits import Allowance
-from dcdnas.data._picture import FORMATS, SUFFIXES, Depth, decode, depth_of, facts
+from dcdnas.data._picture import FORMATS, SUFFIXES, Depth, decode, depth_of, facts, size_of
 from dcdnas.errors import DataError, UsageError
 
 RAMP = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (32, 1))
@@ -194,6 +194,18 @@ def test_a_picture_is_turned_as_its_tag_says(tmp_path: Path, orientation: int, s
         want = np.asarray(ImageOps.exif_transpose(saved).convert("RGB")).transpose(2, 0, 1)
     assert np.abs(found.astype(int) - want).mean() < 3
     assert facts(("a", tmp_path / f"a.{suffix}")).turned == (orientation > 1)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (40, 20)), (3, (40, 20)), (6, (20, 40))])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_the_size_of_a_turned_picture_is_that_of_what_is_shown(
+    tmp_path: Path, suffix: str, orientation: int, size: tuple[int, int]
+) -> None:
+    exif, path = Image.Exif(), tmp_path / f"a.{suffix}"
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 20)).save(path, exif=exif)
+    found = facts(("a", path))
+    assert (found.width, found.height) == size_of(("a", path)) == size
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
