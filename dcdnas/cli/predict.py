@@ -148,12 +148,13 @@ def _complain(out: Output, damaged: Sequence[str], count: int, allowed: float) -
     Raises:
         DataError: when there are more of them than allowed.
     """
+    from dcdnas.data import tolerated
     from dcdnas.errors import DataError
 
     if not damaged:
         return
     named = " ".join(damaged[:NAMED]) + (f" And {len(damaged) - NAMED} more." if len(damaged) > NAMED else "")
     said = f"{len(damaged)} of {count} pictures could not be read. {named}"
-    if len(damaged) > (allowed * count if allowed < 1 else allowed):
+    if len(damaged) > tolerated(allowed, count):
         raise DataError(f"{said} Allow them with --skip-damaged N or N%.")
     out.note(f"Note: {said}")

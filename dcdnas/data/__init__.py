@@ -10,11 +10,12 @@ from dcdnas.data._loose import Pictures, find_pictures, read_pictures
 from dcdnas.data._mask_picture import colour, mask_png
 from dcdnas.data._picture import shown, size_of
 from dcdnas.data._rules import check as _check
+from dcdnas.data._summary import tolerated
 
 __all__ = [
     "TRIES", "UNLABELLED", "Contents", "Crops", "Images", "Listed", "Pictures", "Raw", "Source", "Split", "at_size", "checked",
     "colour", "contents", "default_folder", "fetch", "find_pictures", "load", "load_both", "load_sized", "load_test", "mask_png",
-    "open_source", "ordered_as", "placed", "read_pictures", "shown", "size_of", "sources", "split",
+    "open_source", "ordered_as", "placed", "read_pictures", "shown", "size_of", "sources", "split", "tolerated",
 ]  # fmt: skip
 
 accept(Place(sources, Source, "data source", rules=_check))

@@ -26,7 +26,7 @@ from dcdnas.data._base import Images, Listed, statistics
 from dcdnas.data._crop import Crops
 from dcdnas.data._decoded import state_of
 from dcdnas.data._picture import CHANNELS, Depth, Facts, Picture, decode, depth_of, facts, is_deep, shown, unreadable
-from dcdnas.data._summary import Summary, read_summary
+from dcdnas.data._summary import Summary, read_summary, tolerated
 from dcdnas.errors import DataError
 
 AHEAD = 512
@@ -160,7 +160,7 @@ def streamed(
     damaged = {number for number, _ in summary.damaged}
     whole = [number for number in range(len(listed.paths)) if number not in damaged]
     _check_range(summary, [listed.paths[number] for number in whole])
-    allowed = (int(skip * summary.count) if skip < 1 else int(skip)) - len(damaged)
+    allowed = tolerated(skip, summary.count) - len(damaged)
     labels = torch.tensor([listed.labels[number] for number in whole], dtype=torch.int64)
     return Streamed(
         name, resolution, torch.empty((0, CHANNELS, resolution, resolution), dtype=torch.uint8), labels, listed.classes,

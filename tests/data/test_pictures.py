@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from thoroughness import examples
 
-from dcdnas.data import _picture, load, load_test
+from dcdnas.data import _picture, load, load_test, tolerated
 from dcdnas.data._limits import Allowance
 from dcdnas.data._picture import FORMATS, SUFFIXES, Depth, decode, depth_of, facts, size_of
 from dcdnas.errors import DataError, UsageError
@@ -428,6 +428,13 @@ def test_damaged_pictures_are_left_out_up_to_a_bound_and_said(tmp_path: Path, sk
         assert (images.pixels == images.pixels[0]).all()
     with pytest.raises(DataError, match="cannot be read"):
         load(name, 8)
+
+
+@pytest.mark.parametrize(
+    ("percent", "count", "allowed"), [(0.7, 1000, 7), (29, 100, 29), (1, 250, 2), (0.99, 100, 0), (1, 50, 0)]
+)
+def test_a_share_of_whole_pictures_allows_them_all(percent: float, count: int, allowed: int) -> None:
+    assert tolerated(percent / 100, count) == allowed
 
 
 @pytest.mark.parametrize("skip", [-1, float("nan"), float("inf")])
