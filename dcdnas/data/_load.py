@@ -65,9 +65,10 @@ def load(
                 return streamed(name, listed, resolution, classes, skip_damaged, grey_range=grey_range)
     where, raw = _read(source, name, "train", resolution, classes)
     if classes and raw.labels.ndim == 3:
-        raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --classes.")
-    if len(raw.classes) < 2 and raw.labels.ndim == 1:
-        raise DataError(f"{where}: all images are of one class, {raw.classes[0]}. Needed: two classes or more.")
+        raise UsageError(f"{name}: masks cannot be limited to some classes, as a picture has several. Leave out --proxy-classes.")
+    if len(raw.classes) < 2:
+        of = "images" if raw.labels.ndim == 1 else "labelled pixels"
+        raise DataError(f"{where}: all {of} are of one class, {raw.classes[0]}. Needed: two classes or more.")
     raw = checked(where, of_classes(raw, chosen(raw.classes, classes)))
     pixels, labels = _tensors(where, raw, resolution)
     mean, std = statistics(pixels[:: math.ceil(len(pixels) / STATISTICS_FROM)])

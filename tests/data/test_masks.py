@@ -129,6 +129,7 @@ def test_an_archive_names_the_classes_of_its_masks(tmp_path: Path) -> None:
             {"train_masks": np.full((6, 4, 5), 10**12)},
             "masks with numbers from 1000000000000 to 1000000000000. Allowed: 0 to 254",
         ),
+        ({"train_masks": np.full((6, 4, 5), 0)}, "all labelled pixels are of one class, 0. Needed: two classes or more"),
         ({"train_masks": np.full((6, 4, 5), -1), "classes": np.array(["sky", "road"])}, "label -1 among"),
         ({"train_masks": np.zeros((6, 4, 5))}, "masks are float64"),
         ({"train_masks": None}, "Needed: train_images and train_labels, or train_masks in their place"),
@@ -141,7 +142,7 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path: Path, changed: dict[str
 
 
 def test_some_of_the_classes_of_masks_cannot_be_taken() -> None:
-    with pytest.raises(UsageError, match="--classes"):
+    with pytest.raises(UsageError, match="--proxy-classes"):
         load("shapes", classes=3)
 
 
