@@ -136,7 +136,7 @@ def _unusable(value: Tensor, target: Tensor) -> str:
     if target.is_floating_point():
         if not value.is_floating_point():
             return f"holds {str(value.dtype).removeprefix('torch.')}. Allowed: floating-point numbers"
-        if not torch.isfinite(value).all():
+        if not torch.isfinite(value.float() if value.element_size() == 1 else value).all():  # not known for 8 bits
             return "holds numbers that are not finite. The file is damaged, or its training diverged"
     return ""
 

@@ -42,7 +42,7 @@ def read_weights(path: Path) -> Weights:
     """
     with _opened(path) as file:
         head = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        tensors = {name: _computable(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     if head.get("format", "").startswith(CHECKPOINTS):
         raise FileError(_checkpoint(path))
     wrong = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
@@ -128,6 +128,11 @@ def _classes(said: str) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         return ()
     return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
+
+
+def _computable(tensor: Tensor) -> Tensor:
+    """Returns the tensor, in float32 if its floating-point numbers have 8 bits, with which torch can do next to nothing."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
 
 
 def _kind(tensor: Tensor) -> str:

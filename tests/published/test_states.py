@@ -236,6 +236,12 @@ def test_tensors_that_are_no_weights_are_refused_by_name(changed, message):
         load_renamed(layer, state, str, "a layer")
 
 
+def test_weights_of_8_bits_are_loaded_as_float32():
+    layer = torch.nn.Linear(1, 2)
+    load_renamed(layer, {"weight": torch.tensor([[0.5], [-3.0]]).to(torch.float8_e4m3fn), "bias": torch.zeros(2)}, str, "a layer")
+    assert torch.equal(layer.weight, torch.tensor([[0.5], [-3.0]]))
+
+
 def test_a_state_that_contains_itself_is_refused():
     state = {}
     state["model"] = state

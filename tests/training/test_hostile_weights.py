@@ -105,6 +105,16 @@ def test_weights_of_another_network_are_refused(change: dict[str, torch.Tensor],
         check_fit(Path("w"), WHOLE, WHOLE | change)
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_numbers_of_8_bits_are_read_as_float32(tmp_path: Path, dtype: torch.dtype) -> None:
+    save_file({"a.weight": torch.tensor([0.5, -3.0]).to(dtype)}, tmp_path / "w.safetensors")
+    found = read_weights(tmp_path / "w.safetensors").tensors["a.weight"]
+    assert torch.equal(found, torch.tensor([0.5, -3.0]))
+    save_file({"a.weight": torch.full((2,), torch.nan).to(dtype)}, tmp_path / "w.safetensors")
+    with pytest.raises(FileError, match=r"a\.weight: numbers that are not finite"):
+        read_weights(tmp_path / "w.safetensors")
+
+
 def test_other_precisions_and_shapes_that_may_differ_are_taken() -> None:
     check_fit(Path("w"), WHOLE, WHOLE | {"a.weight": torch.ones(2, 3, dtype=torch.float64)})
     check_fit(Path("w"), WHOLE, WHOLE | {"a.weight": torch.ones(3, 2)}, ("a.weight",))
