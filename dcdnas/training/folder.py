@@ -35,8 +35,9 @@ RESULT = "result.json"
 LOOKED_AT = 1000
 """Number of images of each part, evenly spaced, whose pixels are compared to distinguish data sets."""
 
-ELSEWHERE = ("data", "deadline")
-"""Parts of a task that do not change a training's result: the name of the data (their content is compared) and the deadline."""
+ELSEWHERE = ("data", "deadline", "skip_damaged")
+"""Parts of a task that do not change a training's result: the name of the data and the pictures that may be left out (the content
+of the others is compared), and the deadline. A training that met a damaged picture can therefore be resumed with more of them."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,6 @@ def differences(kept: Any, now: Mapping[str, Any]) -> list[str]:
     before = kept if isinstance(kept, dict) else {}
     return [
         f"{name.replace('_', ' ')} was {before.get(name)} and is {now.get(name)}"
-        for name in [*now, *(name for name in before if name not in now)]
+        for name in [*now, *(name for name in before if name not in (*now, *ELSEWHERE))]
         if before.get(name) != now.get(name)
     ]

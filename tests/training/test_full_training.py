@@ -28,7 +28,7 @@ from dcdnas.networks import build_network
 from dcdnas.training import folder as kept_in
 from dcdnas.training.attentions import readings_in
 from dcdnas.training.checkpoint import read
-from dcdnas.training.folder import Row, check_kept, rows_in
+from dcdnas.training.folder import Row, check_kept, described, differences, rows_in
 from dcdnas.training.full import Trained, Watcher, train_seeds
 from dcdnas.training.loop import Training, evaluate, train
 
@@ -210,6 +210,13 @@ def refused(architecture: Architecture, data: Split, task: TrainingTask, folder:
     with pytest.raises((RunError, FileError)) as error:
         train_seeds(architecture, data, task, [SEED], folder, Watcher(), resume)
     return str(error.value)
+
+
+def test_more_damaged_pictures_may_be_left_out_by_a_resume(architecture: Architecture, data: Split) -> None:
+    """As the message about a damaged picture advises; checkpoints of earlier versions state the number."""
+    now = described(architecture, data, replace(LONG, skip_damaged=0.01))
+    for before in (described(architecture, data, LONG), now | {"skip_damaged": 0.0}):
+        assert differences(before, now) == []
 
 
 def test_another_recipe_network_or_other_images_are_refused_with_the_difference(
