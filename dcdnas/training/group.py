@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dcdnas.core.trial import EpochResult
-from dcdnas.errors import TrainingError
+from dcdnas.errors import DcdnasError, TrainingError
 from dcdnas.training.augment import seed_of
 from dcdnas.training.synchronised import synchronised
 
@@ -113,7 +113,8 @@ class Processes(Group):
         """See `Group.agreed`.
 
         Raises:
-            TrainingError: in all processes, when the first one's evaluation raises it.
+            TrainingError: in the other processes, when the first one's evaluation raises an error.
+            DcdnasError: in the first process, this error: a TrainingError, or for example a DataError about a damaged picture.
         """
         said, failed, result = torch.zeros(2 + len(names), dtype=torch.float64), None, None
         if self.rank == 0:
@@ -121,7 +122,7 @@ class Processes(Group):
                 result = read()
                 numbers = [result.epoch, result.seconds, *(result.values[name] for name in names)]
                 said = torch.tensor(numbers, dtype=torch.float64)
-            except TrainingError as error:
+            except DcdnasError as error:  # the others wait for the result, so they are told in any case
                 failed = error
         device = f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"
         said = said.to(device)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from small_training import TASK, network, small_data
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.engine.executors.ray.together import Workers
-from dcdnas.errors import Resumable, UsageError
+from dcdnas.errors import DataError, Resumable, TrainingError, UsageError
 from dcdnas.training.folder import Row
 from dcdnas.training.full import Trained, Watcher, train_seeds
 
@@ -25,6 +26,7 @@ ON_RAY = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # of its own settings
 ]
+PARTS = "architecture", "images", "task", "about", "start"
 TOGETHER = replace(TASK, epochs=3, batch_size=50, augment="crop-flip", mixup=0.2, ema=0.9)
 
 
@@ -118,3 +120,29 @@ def test_workers_that_are_stopped_go_on_from_their_last_whole_epoch(straight: tu
 def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a batch of 33 images cannot be shared by 2 workers.*--set batch_size=32"):
         trained(tmp_path, Watcher(), task=replace(TOGETHER, batch_size=33))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_that_cannot_continue_says_why_and_makes_ray_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    from dcdnas.engine.executors.ray import _train
+
+    errors: list[Exception] = [DataError("a picture is damaged"), TrainingError("the loss is nan")]
+
+    def fails(*given: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(_train, "train_together", fails)
+    monkeypatch.setattr(_train.ray, "get", lambda shared: shared)
+    monkeypatch.setattr(_train, "get_context", lambda: SimpleNamespace(get_world_rank=lambda: rank))
+    config = {"shared": SimpleNamespace(folder=tmp_path, device="cpu", **dict.fromkeys(PARTS)), "plugins": ()}
+    with pytest.raises(DataError):
+        _train.worker(config)
+    assert (tmp_path / _train.FAILED).read_text() == "a picture is damaged"
+    _train.worker(config)
+    assert len(errors) == 1, "it has trained when Ray started it again"
+    (tmp_path / _train.FAILED).unlink()
+    _train.worker(config)
+    assert (tmp_path / _train.FAILED).exists() == (rank == 0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.trial import EpochResult
 from dcdnas.data import UNLABELLED, Split, load
-from dcdnas.errors import TrainingError
+from dcdnas.errors import DataError, TrainingError
 from dcdnas.networks import Network, build_network
 from dcdnas.training.augment import seed_of
 from dcdnas.training.group import ALONE, Group, Processes
@@ -62,14 +62,18 @@ def process(rank: int, folder: str) -> None:
     def good() -> EpochResult:
         return EpochResult(3, {"accuracy": 0.25, "loss": 1.5}, 7.0)
 
-    def bad() -> EpochResult:
+    def diverged() -> EpochResult:
         raise TrainingError("the loss is nan")
 
+    def damaged() -> EpochResult:
+        raise DataError("a picture is damaged")
+
     said.append(repr(group.agreed(good, NAMES)))
-    try:
-        group.agreed(bad, NAMES)
-    except TrainingError as error:
-        said.append(str(error))
+    for bad in (diverged, damaged):
+        try:
+            group.agreed(bad, NAMES)
+        except (TrainingError, DataError) as error:
+            said.append(str(error))
     Path(folder, f"said-{rank}").write_text("\n".join(said))
     dist.destroy_process_group()
 
@@ -90,8 +94,8 @@ def test_the_mean_gradients_of_two_processes_are_those_of_one_on_the_joined_batc
         for name, gradient in alone.items():
             torch.testing.assert_close(together[name], gradient, atol=1e-6, rtol=1e-5)
     result = repr(EpochResult(3, {"accuracy": 0.25, "loss": 1.5}, 7.0))
-    assert (tmp_path / "said-0").read_text().splitlines() == ["all stop", result, "the loss is nan"]
-    assert (tmp_path / "said-1").read_text().splitlines() == ["all stop", result, "the first worker could not continue."]
+    assert (tmp_path / "said-0").read_text().splitlines() == ["all stop", result, "the loss is nan", "a picture is damaged"]
+    assert (tmp_path / "said-1").read_text().splitlines() == ["all stop", result, *["the first worker could not continue."] * 2]
 
 
 def of_rank(rank: int, monkeypatch: pytest.MonkeyPatch) -> Processes:

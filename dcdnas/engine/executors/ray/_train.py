@@ -129,6 +129,9 @@ def worker(config: dict[str, Any]) -> None:
     device = f"cuda:{torch.cuda.current_device()}" if shared.device == "cuda" else "cpu"
     first = get_context().get_world_rank() == 0
     torch.set_num_threads(1)
+    failed = shared.folder / FAILED
+    if failed.exists():  # a worker wrote it, and Ray has started all of them again
+        return
     try:
         train_together(
             shared.architecture,
@@ -139,6 +142,9 @@ def worker(config: dict[str, Any]) -> None:
             shared.start,
             (shared.folder / STOP).exists,
         )
-    except DcdnasError as error:
+    except TrainingError as error:  # all workers raise one, so that none waits for another
         if first:
-            write_whole(shared.folder / FAILED, str(error))
+            write_whole(failed, str(error))
+    except DcdnasError as error:
+        write_whole(failed, str(error))
+        raise  # the others would wait for this worker; now Ray ends them
