@@ -23,6 +23,7 @@ from dcdnas.operators._arguments import shown
 from dcdnas.operators._from_conv import arguments_of, plain_conv
 from dcdnas.operators._guide import Guide
 from dcdnas.operators._like_conv2d import LikeConv2d
+from dcdnas.operators._norm import BatchNorm
 from dcdnas.operators._product import is_counting
 
 
@@ -63,6 +64,11 @@ class Operator(LikeConv2d, ABC):
 
     controller_rate: float = 1.0
     """Factor on the learning rate of the controller under SGD, where it would otherwise learn much faster than the kernels."""
+
+    def controller_parameters(self) -> list[Tensor]:
+        """The parameters to which `controller_rate` applies: those of the layers inside the operator, except their norms."""
+        inside = [m for m in self.modules() if m is not self and not isinstance(m, BatchNorm)]
+        return [p for m in inside for p in m.parameters(recurse=False)]
 
     def __init__(self, *place: Any, **others: Any) -> None:
         super().__init__(*place, **others)

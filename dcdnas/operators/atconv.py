@@ -30,6 +30,12 @@ from dcdnas.operators._product import product
 
 __all__ = ["ATConv"]
 
+SPEED = 0.1
+"""How far a step of SGD on the linear layer moves the kernels at most, compared with a step on the own taps."""
+
+MEAN_SQUARE = 0.42
+"""Mean square of a value behind a BatchNorm, a ReLU and the GELU; that of the mean of several values is smaller."""
+
 
 class ATConv(Operator):
     """y_c = (K_c(x) + v_c) * x_c, K_c = M_c - sigmoid(lambda_c) mean(M_c), M_c = A GELU(pool(x_c)) + a.
@@ -91,7 +97,12 @@ class ATConv(Operator):
         self.inhibition = nn.Parameter(torch.zeros(self.in_channels))
         self.own = nn.Parameter(torch.zeros(self.in_channels, taps)) if own_taps else None
         self.bias = self._fresh_bias()
+        self.controller_rate = min(1.0, SPEED / (taps * MEAN_SQUARE))
         self._initialise(init)
+
+    def controller_parameters(self) -> list[Tensor]:
+        """The weights of the linear layer, because its steps grow with the k^2 values that it reads; its bias is a kernel."""
+        return [self.generate.weight]
 
     def _initialise(self, init: Init) -> None:
         if init == "published":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dcdnas.core.task import TrainingTask
-from dcdnas.operators import BatchNorm, DDFUp, DynamicActivation, Operator
+from dcdnas.operators import DDFUp, DynamicActivation, Operator
 
 TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -55,10 +55,9 @@ def _decays(name: str, parameter: Tensor) -> bool:
 
 
 def fast_controllers(network: nn.Module) -> dict[int, float]:
-    """Identity of each parameter of a controller that has a learning rate of its own -> the factor on it; without its norms."""
+    """Identity of each parameter of a controller that has a learning rate of its own -> the factor on it."""
     operators = [m for m in network.modules() if isinstance(m, Operator) and m.controller_rate != 1]
-    parts = [(m, part) for m in operators for part in m.modules() if part is not m and not isinstance(part, BatchNorm)]
-    return {id(p): m.controller_rate for m, part in parts for p in part.parameters(recurse=False)}
+    return {id(p): m.controller_rate for m in operators for p in m.controller_parameters()}
 
 
 def wide_classifiers(network: nn.Module, width: int) -> dict[int, float]:

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from contract import refusal
 
 from dcdnas.core.geometry import ConvGeometry
+from dcdnas.core.task import TrainingTask
 from dcdnas.operators import operators
 from dcdnas.operators.mixconv import parts_of
 from dcdnas.testing.speed import gain
+from dcdnas.training.optimizer import parameter_groups
 
 DEPTHWISE = ("atconv", "idconv", "mixconv")
 SEEDS = 12
@@ -92,10 +94,32 @@ def test_the_controllers_of_other_operators_learn_slower_or_at_most_few_times_as
     assert (1 if faster else 0) * kernels <= controller < (3 if faster else 1) * kernels
 
 
-def test_only_a_warehouse_has_a_rate_of_its_own():
+def test_only_warehouses_and_layers_that_read_the_pooled_map_have_a_rate_of_their_own():
     for name in operators:
         own = [operators[name].at(at).controller_rate for at in PLACES.values() if refusal(operators[name], at) is None]
-        assert (min(own) < 1) == (name == "kernel-warehouse"), name
+        assert (min(own) < 1) == (name in ("kernel-warehouse", "atconv")), name
+
+
+@pytest.mark.parametrize("side", [4, 16])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_a_step_on_the_linear_layer_of_atconv_gains_less_than_a_tenth_of_one_on_its_own_taps(kernel_size, side):
+    shares = []
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        operator = operators["atconv"](48, 48, kernel_size, padding=kernel_size // 2, groups=48)
+        y = operator(torch.randn(16, 48, side, side).relu())
+        (F.batch_norm(y, None, None, training=True) * torch.randn_like(y)).sum().backward()
+        step = operator.controller_rate * operator.generate.weight.grad.square().sum()
+        shares.append(float(step / operator.own.grad.square().sum()))
+    assert 0.005 < statistics.median(shares) < 0.1
+
+
+@pytest.mark.parametrize("own_taps", [False, True])
+def test_the_bias_of_atconvs_linear_layer_learns_like_a_kernel(own_taps):
+    operator = operators["atconv"](8, 8, 3, padding=1, groups=8, own_taps=own_taps)
+    slow = [p for group in parameter_groups(operator, TrainingTask()) if group["scale"] < 1 for p in group["params"]]
+    assert len(slow) == 1
+    assert slow[0] is operator.generate.weight
 
 
 @pytest.mark.parametrize("name", ["condconv", "kernel-warehouse", "static"])
