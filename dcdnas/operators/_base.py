@@ -26,6 +26,9 @@ from dcdnas.operators._like_conv2d import LikeConv2d
 from dcdnas.operators._norm import BatchNorm
 from dcdnas.operators._product import is_counting
 
+CONTROLLER_SPEED = 0.1
+"""What a step of SGD on a controller with a learning rate of its own gains, compared with a step on the kernels."""
+
 
 class Operator(LikeConv2d, ABC):
     """Base class of every candidate convolution.

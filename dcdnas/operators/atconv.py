@@ -22,16 +22,13 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._base import Operator
+from dcdnas.operators._base import CONTROLLER_SPEED, Operator
 from dcdnas.operators._per_sample import per_sample_conv2d
 from dcdnas.operators._pixelwise import check_channelwise, check_depthwise, tap_deviation
 from dcdnas.operators._pool import bands, tiles
 from dcdnas.operators._product import product
 
 __all__ = ["ATConv"]
-
-SPEED = 0.1
-"""How far a step of SGD on the linear layer moves the kernels at most, compared with a step on the own taps."""
 
 MEAN_SQUARE = 0.42
 """Mean square of a value behind a BatchNorm, a ReLU and the GELU; that of the mean of several values is smaller."""
@@ -97,7 +94,7 @@ class ATConv(Operator):
         self.inhibition = nn.Parameter(torch.zeros(self.in_channels))
         self.own = nn.Parameter(torch.zeros(self.in_channels, taps)) if own_taps else None
         self.bias = self._fresh_bias()
-        self.controller_rate = min(1.0, SPEED / (taps * MEAN_SQUARE))
+        self.controller_rate = min(1.0, CONTROLLER_SPEED / (taps * MEAN_SQUARE))
         self._initialise(init)
 
     def controller_parameters(self) -> list[Tensor]:

@@ -22,7 +22,7 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.errors import GeometryError, UsageError
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._base import Operator
+from dcdnas.operators._base import CONTROLLER_SPEED, Operator
 from dcdnas.operators._mixture import CLASSIFIER_STD, static_std
 from dcdnas.operators._norm import folded_bias
 from dcdnas.operators._per_sample import taps
@@ -31,10 +31,6 @@ from dcdnas.operators._warehouse import Contrast, Plan
 from dcdnas.operators._widths import nearest_divisor, plain
 
 __all__ = ["KernelWarehouse"]
-
-
-SPEED = 0.1
-"""How fast the attention learns in training by SGD, relative to the cells: how far a step on its layers moves the kernel."""
 
 
 class KernelWarehouse(Operator):
@@ -128,12 +124,12 @@ class KernelWarehouse(Operator):
         self.controller_rate = self._rate()
 
     def _rate(self) -> float:
-        """The rate with which the attention learns at `SPEED` times the cells' speed; at most 1.
+        """The rate with which the attention learns at `CONTROLLER_SPEED` times the cells' speed; at most 1.
 
         A step of SGD on the logits of the n cells, which h hidden units and a bias compute, moves a part n s^2 (1 + h / 2) times
         as far as a step on the cells themselves, whose standard deviation is s.
         """
-        return min(1.0, SPEED / (self.plan.cells * self._std**2 * (1 + self.plan.hidden / 2)))
+        return min(1.0, CONTROLLER_SPEED / (self.plan.cells * self._std**2 * (1 + self.plan.hidden / 2)))
 
     def _static_std(self) -> float:
         return static_std(self.geometry)

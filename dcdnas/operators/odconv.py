@@ -26,8 +26,8 @@ from dcdnas.core.geometry import ConvGeometry, Setting
 from dcdnas.core.reference import Reference
 from dcdnas.kernels import Gated, Place, gated, gated_fits
 from dcdnas.operators._arguments import Init, check_start
-from dcdnas.operators._base import Operator
-from dcdnas.operators._mixture import start_around, start_each_as_static
+from dcdnas.operators._base import CONTROLLER_SPEED, Operator
+from dcdnas.operators._mixture import start_around, start_each_as_static, static_std
 from dcdnas.operators._norm import BatchNorm, added, folded_bias
 from dcdnas.operators._od_attention import Attention, Gates
 from dcdnas.operators._per_sample import taps
@@ -55,7 +55,7 @@ class ODConv(Operator):
         reduction: r: the attention squeezes C channels to A = C/r, at least 16.
         gates: `unit` scales the sigmoids to height 2 and the softmax to sum sqrt(n), so that a fresh layer has the output scale
             of a static convolution and learns as fast; `sigmoid` leaves them as published, which makes the output 2^3 sqrt(n)
-            times smaller until a BatchNorm rescales it.
+            times smaller until a BatchNorm rescales it. `unit` also gives the attention a learning rate of its own under SGD.
         norm: of the attention: `batch` as published, `layer` or `none`.
         temperature: the initial T.
         init: `static` initialises the attentions as constants; `published` initialises all layers as the published code does.
@@ -103,6 +103,7 @@ class ODConv(Operator):
         self.attention = Attention(
             self.in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
         )
+        self.controller_rate = sizes.controller_rate if gates == "unit" else 1.0
         self._start(init == "published")
 
     @classmethod
@@ -309,6 +310,17 @@ class _Sizes:
         """Multiply-adds of the attention's layers."""
         channels = self.geometry.in_channels
         return self.width * (2 * channels + self.filters + self.taps + self.kernels)
+
+    @property
+    def controller_rate(self) -> float:
+        """The rate with which the attention learns at `CONTROLLER_SPEED` times the kernels' speed; at most 1.
+
+        A step of SGD on one logit gains s^2 / 4 times as much as a step on the kernels for a sigmoid, and s^2 (1 - 1/n) for the
+        softmax, where s is the standard deviation of the kernels. A bias and A hidden units, half of which are 0, compute it.
+        """
+        sigmoids = 1 + (self.filters > 0) + (self.taps > 0)
+        logits = sigmoids / 4 + 1 - 1 / max(1, self.kernels)
+        return min(1.0, CONTROLLER_SPEED / (static_std(self.geometry) ** 2 * logits * (1 + self.width / 2)))
 
     def multiply_adds(self, form: str) -> int:
         """Multiply-adds of a form at batch 1."""

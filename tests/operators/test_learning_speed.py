@@ -87,17 +87,31 @@ def test_the_attention_of_a_warehouse_learns_at_a_tenth_of_its_cells_speed(budge
 
 
 @pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize("name", ["condconv", "dcd", "dyconv", "odconv", "odconv of 4 kernels", "weightnet", "drconv", "fdconv"])
+@pytest.mark.parametrize("num_kernels", [1, 2, 4, 16])
+def test_the_attention_of_odconv_learns_at_a_tenth_of_its_kernels_speed_or_slower(num_kernels, where):
+    kernels, controller, rate = gains("odconv", {"num_kernels": num_kernels}, PLACES[where])
+    assert 0.05 < rate * controller / kernels < 0.15
+
+
+def test_published_gates_of_odconv_have_the_published_rate():
+    assert operators["odconv"](48, 48, 3, padding=1, groups=48, num_kernels=4, gates="sigmoid").controller_rate == 1
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("name", ["condconv", "dcd", "dyconv", "weightnet", "drconv", "fdconv"])
 def test_the_controllers_of_other_operators_learn_slower_or_at_most_few_times_as_fast(name, where):
     kernels, controller, _ = gains(name.split(" ")[0], MIXTURES[name], PLACES[where])
-    faster = where == "depthwise" and name in ("odconv of 4 kernels", "fdconv")
+    faster = where == "depthwise" and name == "fdconv"
     assert (1 if faster else 0) * kernels <= controller < (3 if faster else 1) * kernels
 
 
-def test_only_warehouses_and_layers_that_read_the_pooled_map_have_a_rate_of_their_own():
+RATED = ("atconv", "kernel-warehouse", "odconv")
+
+
+def test_only_operators_whose_controllers_would_learn_too_fast_have_a_rate_of_their_own():
     for name in operators:
         own = [operators[name].at(at).controller_rate for at in PLACES.values() if refusal(operators[name], at) is None]
-        assert (min(own) < 1) == (name in ("kernel-warehouse", "atconv")), name
+        assert (min(own) < 1) == (name in RATED), name
 
 
 @pytest.mark.parametrize("side", [4, 16])

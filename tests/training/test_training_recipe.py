@@ -300,7 +300,7 @@ def test_the_weights_of_a_wide_classifier_learn_more_slowly(operator: str) -> No
 
 def test_a_controller_that_would_learn_too_fast_has_its_own_rate_under_sgd() -> None:
     operator = operators["kernel-warehouse"].at(ConvGeometry(48, 48, 3, groups=48))
-    module = nn.Sequential(operator, operators["odconv"].at(ConvGeometry(48, 48)))
+    module = nn.Sequential(operator, operators["dyconv"].at(ConvGeometry(48, 48)))
     slow = [group for group in parameter_groups(module, TrainingTask()) if group["scale"] != 1.0]
     assert [(group["scale"], group["controller"]) for group in slow] == [(operator.controller_rate, True)]
     assert slow[0]["weight_decay"] == 0
