@@ -1,4 +1,4 @@
-"""Loads the images that `dcdnas export --quantize` calibrates an int8 model on and measures its accuracy with."""
+"""Loads the images that `dcdnas export --quantize int8` calibrates an int8 model on and measures its accuracy with."""
 
 from __future__ import annotations
 

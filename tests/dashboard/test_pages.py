@@ -158,7 +158,7 @@ def test_starting_imports_nothing_heavy() -> None:
 
 
 def test_a_fault_of_ours_is_a_page_with_the_security_headers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fault(run: object) -> None:
+    def fault(*given: object) -> None:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("dcdnas.pages.advice.failures", fault)

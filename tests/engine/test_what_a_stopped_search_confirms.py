@@ -11,10 +11,11 @@ from searching import FEW, config, loop_of, memory
 from trainings import learn
 
 from dcdnas.core.trial import Ending, Score
+from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.loop import SearchLoop
-from dcdnas.engine.prepare import extend, prepare
+from dcdnas.engine.prepare import prepare
 from dcdnas.engine.proxy_training import Reporter
 from dcdnas.engine.run import search
 from dcdnas.engine.signals import Wish, request_stop

@@ -180,6 +180,8 @@ def as_bound(metric: str, value: float, lower: bool = False) -> str:
         value: cost of a network.
         lower: whether the text is a lower bound, which must not be above the cost, instead of an upper one.
     """
+    if not 0 < value < math.inf:  # no bound can be 0
+        return quantity(metric, value)
     for digits in range(3, 17):
         text = quantity(metric, value, digits)
         read = parse_budget(f"{metric}<={text}", {metric: notation(metric)}).at_most
