@@ -55,7 +55,8 @@ class ODConv(Operator):
         reduction: r: the attention squeezes C channels to A = C/r, at least 16.
         gates: `unit` scales the sigmoids to height 2 and the softmax to sum sqrt(n), so that a fresh layer has the output scale
             of a static convolution and learns as fast; `sigmoid` leaves them as published, which makes the output 2^3 sqrt(n)
-            times smaller until a BatchNorm rescales it. `unit` also gives the attention a learning rate of its own under SGD.
+            times smaller until a BatchNorm rescales it. `unit` also gives the attention of several kernels a learning rate of its
+            own under SGD.
         norm: of the attention: `batch` as published, `layer` or `none`.
         temperature: the initial T.
         init: `static` initialises the attentions as constants; `published` initialises all layers as the published code does.
@@ -103,7 +104,7 @@ class ODConv(Operator):
         self.attention = Attention(
             self.in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
         )
-        self.controller_rate = sizes.controller_rate if gates == "unit" else 1.0
+        self.controller_rate = sizes.controller_rate if gates == "unit" and num_kernels > 1 else 1.0
         self._start(init == "published")
 
     @classmethod
