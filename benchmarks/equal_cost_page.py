@@ -173,7 +173,8 @@ def draw(rows: Rows, path: Path) -> None:
             values = accuracies(rows[name])
             colour = COLOURS["searched" if name in SEARCHES else "static" if name in STATIC else "dynamic"]
             ax.plot(values, [place] * len(values), "|", color=colour, alpha=0.5)
-            ax.errorbar(statistics.fmean(values), place, xerr=half_of(values), fmt="o", color=colour, markersize=5, capsize=3)
+            half = half_of(values) if len(values) > 2 else 0.0  # that of two seeds is wider than the figure
+            ax.errorbar(statistics.fmean(values), place, xerr=half, fmt="o", color=colour, markersize=5, capsize=3)
         ax.axvline(statistics.fmean(accuracies(rows["static"])), color="#5b6472", linewidth=0.8, linestyle=":")
         for kind, colour in COLOURS.items():
             ax.plot([], [], "o", color=colour, markersize=5, label=kind)
