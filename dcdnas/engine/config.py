@@ -13,7 +13,7 @@ from dcdnas.core.objective import Goals, Objective
 from dcdnas.core.task import EARLIER_TASK, TrainingTask
 from dcdnas.core.yaml_lines import Document, as_yaml, made, read_yaml
 from dcdnas.cost import ALWAYS, metrics, with_always
-from dcdnas.engine.formats import EARLIER, EARLIER_SEARCH, FORMAT, check_search, command_to_go_on, only_read
+from dcdnas.engine.formats import EARLIER_SEARCH, FORMAT, begin_again, check_search, only_read
 from dcdnas.engine.rules import differences, flat, other_kernels, other_rules, processor, rules, versions
 from dcdnas.engine.weights import Keep
 from dcdnas.errors import RunError, UsageError
@@ -145,8 +145,7 @@ class SearchConfig:
         if other:
             raise RunError(
                 f"{path.parent.name} was searched under other rules than this version of dcdnas has:\n  "
-                + "\n  ".join(other) + "\nIts trials and new ones could not be compared. Begin a new search from its front: "
-                f"`{command_to_go_on(path.parent, EARLIER)}`."
+                + "\n  ".join(other) + f"\nIts trials and new ones could not be compared. {begin_again(path.parent)}"
             )  # fmt: skip
         return config
 

@@ -43,8 +43,13 @@ def only_read(folder: Path) -> str:
     """Message for a run of an earlier format, which can be read but not continued; says what to do instead."""
     return (
         f"{folder.name} was made by an earlier version of dcdnas (format {EARLIER}), so it can be read but not "
-        f"resumed: begin a new search from its front with `{command_to_go_on(folder, EARLIER)}`."
+        f"resumed. {begin_again(folder)}"
     )
+
+
+def begin_again(folder: Path) -> str:
+    """Advice for a run that cannot be continued."""
+    return f"Begin a new search from its front: `{command_to_go_on(folder, EARLIER)}`."
 
 
 def command_to_go_on(folder: Path, format: int, own: str = "") -> str:
@@ -61,4 +66,4 @@ def command_to_go_on(folder: Path, format: int, own: str = "") -> str:
         return f"{setting_for(folder)}dcdnas ask-tell --name {shlex.quote(name)}"
     if only_where_begun(own):
         return f"dcdnas.search(..., task=..., name={name!r})"
-    return f"dcdnas {'resume' if format == FORMAT else 'search --start-from'} {called(folder)}"
+    return f"dcdnas {'resume' if format == FORMAT else 'search SPACE -b BUDGET --start-from'} {called(folder)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending
 from dcdnas.engine.as_trained import record_of
-from dcdnas.engine.formats import EARLIER, command_to_go_on
+from dcdnas.engine.formats import begin_again
 from dcdnas.engine.rules import differences
 from dcdnas.engine.store import CONFIRMING, Store
 from dcdnas.errors import DcdnasError, RunError
@@ -64,8 +64,8 @@ def _check(store: Store, task: TrainingTask) -> None:
     if different:
         raise RunError(
             f"{folder.resolve().name} was begun with other images than {task.data} has now. They differ in:\n  "
-            + "\n  ".join(different) + "\nReadings on both could not be compared. Restore the images that it was begun with, or "
-            f"begin a new search from its front: `{command_to_go_on(folder, EARLIER)}`, with space, budget and these images."
+            + "\n  ".join(different) + "\nReadings on both could not be compared. To continue this run, restore its images. "
+            f"{begin_again(folder)}"
         )  # fmt: skip
 
 

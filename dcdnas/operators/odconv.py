@@ -104,7 +104,7 @@ class ODConv(Operator):
         self.attention = Attention(
             self.in_channels, sizes.filters, sizes.taps, sizes.kernels, sizes.width, norm, height, mass, temperature
         )
-        self.controller_rate = sizes.controller_rate if gates == "unit" and num_kernels > 1 else 1.0
+        self.controller_rate = sizes.controller_rate if gates == "unit" else 1.0
         self._start(init == "published")
 
     @classmethod
@@ -314,13 +314,15 @@ class _Sizes:
 
     @property
     def controller_rate(self) -> float:
-        """The rate with which the attention learns at `CONTROLLER_SPEED` times the kernels' speed; at most 1.
+        """The rate with which the attention of several kernels learns at `CONTROLLER_SPEED` times their speed; at most 1.
 
         A step of SGD on one logit gains s^2 / 4 times as much as a step on the kernels for a sigmoid, and s^2 (1 - 1/n) for the
         softmax, where s is the standard deviation of the kernels. A bias and A hidden units, half of which are 0, compute it.
         """
+        if not self.kernels:
+            return 1.0
         sigmoids = 1 + (self.filters > 0) + (self.taps > 0)
-        logits = sigmoids / 4 + 1 - 1 / max(1, self.kernels)
+        logits = sigmoids / 4 + 1 - 1 / self.kernels
         return min(1.0, CONTROLLER_SPEED / (static_std(self.geometry) ** 2 * logits * (1 + self.width / 2)))
 
     def multiply_adds(self, form: str) -> int:

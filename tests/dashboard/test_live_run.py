@@ -61,18 +61,19 @@ def test_what_is_read_piece_by_piece_is_what_is_read_at_once(folder: Path) -> No
 
 def test_a_change_that_could_not_be_read_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live = LiveRun(folder)
+
+    def cannot_read(what: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, what, refusing)
+            with pytest.raises(RunError, match="is locked"):
+                live.refresh()
+
     more(folder, 4)
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "trials", refusing)
-        with pytest.raises(RunError, match="is locked"):
-            live.refresh()
+    cannot_read("trials")
     assert live.refresh()
     assert len(live.run.trials) == 16
     extend(folder, 40)
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "marks", refusing)
-        with pytest.raises(RunError, match="is locked"):
-            live.refresh()
+    cannot_read("marks")
     assert live.refresh()
     assert live.run.asked == 40
 

@@ -106,7 +106,7 @@ def test_a_run_of_format_1_is_not_gone_on_with_and_the_way_out_is_named(
 ) -> None:
     code, _, err = said(capfd, "resume", "first", *words)
     assert code == RunError.exit_code
-    assert "dcdnas search --start-from first" in " ".join(err.split())
+    assert "dcdnas search SPACE -b BUDGET --start-from first" in " ".join(err.split())
     assert (runs / "first" / "search.yaml").read_bytes() == (FIRST / "search.yaml").read_bytes()
     assert len(load_run("first").trials) == 22
 
