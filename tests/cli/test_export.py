@@ -81,6 +81,7 @@ def test_an_eight_bit_model_says_its_accuracy_and_evaluates_to_about_the_same(ru
     assert abs(eight["loss"] - full["loss"]) < 0.1
 
 
+@pytest.mark.slow
 def test_an_eight_bit_model_is_calibrated_without_the_damaged_pictures_of_the_training(run: Run, searched: Path) -> None:
     pytest.importorskip("onnxruntime.quantization")
     for part, name in product(("train", "test"), "ab"):
