@@ -96,7 +96,7 @@ def other_images(recorded: Mapping[str, Any] | None, task: TrainingTask) -> list
         return []
     now = record_of(images_of(task))
     names = [name for name in FACTS if name in recorded and not _same(recorded[name], now.get(name))]
-    return differences(*({FACTS[name]: facts.get(name) for name in names} for facts in (recorded, now)))
+    return differences(*({FACTS[name]: _rounded(facts.get(name)) for name in names} for facts in (recorded, now)))
 
 
 def _same(there: Any, here: Any) -> bool:
@@ -106,3 +106,10 @@ def _same(there: Any, here: Any) -> bool:
     if isinstance(there, float) and isinstance(here, float):
         return math.isclose(there, here, rel_tol=0.0, abs_tol=SAME)
     return bool(there == here)
+
+
+def _rounded(fact: Any) -> Any:
+    """A fact with one more digit than `SAME` tells apart."""
+    if isinstance(fact, list):
+        return [_rounded(part) for part in fact]
+    return round(fact, 5) if isinstance(fact, float) else fact
