@@ -41,13 +41,21 @@ def import_checkpoint(
     from dcdnas.core.units import costs
     from dcdnas.cost import price
     from dcdnas.data import shown
+    from dcdnas.errors import RunError
     from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
     from dcdnas.published import IMAGENET
+    from dcdnas.training.folder import trainings_in
 
+    folder = output or Path(source.replace("/", "-"))
+    trained = trainings_in(folder)
+    if trained:
+        raise RunError(
+            f"{folder} contains a training ({', '.join(trained)}), whose config and weights would be overwritten. Name another "
+            "folder with -o."
+        )
     settings = preset_settings(assignments or [])
     network = load_published(source, file, **settings)
     architecture = network.architecture
-    folder = output or Path(source.replace("/", "-"))
     provenance = {"published": source, "settings": settings, "checkpoint": shown(file.name)}
     model = Model(architecture, provenance, Normalisation(*IMAGENET))
     config = write_config(model, folder / "config.yaml")

@@ -181,7 +181,7 @@ def check_kept(folder: Path, seeds: Sequence[int], resume: bool) -> None:
     Raises:
         RunError: when there are trainings that are not to be resumed, or a result with seeds that the new one would lack.
     """
-    found = [RESULT] * (folder / RESULT).exists() + sorted({path.parent.name for path in folder.glob("seed-*/*.safetensors")})
+    found = trainings_in(folder)
     if found and not resume:
         raise RunError(
             f"{folder} contains a training already: {', '.join(found)}. Continue it with the same command and --resume, or name "
@@ -193,6 +193,11 @@ def check_kept(folder: Path, seeds: Sequence[int], resume: bool) -> None:
             f"{folder / RESULT} has the results of {counted(len(lost), 'seed')} that would be lost: {', '.join(map(str, lost))}. "
             "Resume with all of its seeds (--seed is the first of them, --seeds their number), or name another folder with -o."
         )
+
+
+def trainings_in(folder: Path) -> list[str]:
+    """The file of results of trainings in a folder, and the folders of seeds with weights; empty where nothing was trained."""
+    return [RESULT] * (folder / RESULT).exists() + sorted({path.parent.name for path in folder.glob("seed-*/*.safetensors")})
 
 
 def _seeds_in(path: Path) -> set[int]:

@@ -84,3 +84,14 @@ def test_a_file_that_could_run_code_is_refused(run: Run, project: Path) -> None:
 def test_a_published_network_takes_a_state_dict_too() -> None:
     with pytest.raises(FileError, match=r"holds no named tensors"):
         dcdnas.load_published("odconv/base_resnet18", {})
+
+
+def test_a_folder_with_a_training_is_not_overwritten(run: Run, checkpoint: Path) -> None:
+    Path("base/seed-0").mkdir(parents=True)
+    Path("base/seed-0/last.safetensors").write_bytes(b"")
+    Path("base/config.yaml").write_text("of the training")
+    said = run("import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS)
+    assert said.code != 0
+    assert "base contains a training (seed-0)" in said.err
+    assert [p.name for p in Path("base").iterdir() if p.is_file()] == ["config.yaml"]
+    assert Path("base/config.yaml").read_text() == "of the training"
