@@ -111,16 +111,17 @@ def half_of(values: Sequence[float]) -> float:
 
 
 def choices(rows: Rows) -> list[str]:
-    """The lines of the table of choices: how many layers have each operator, the searched settings, and the search's time."""
+    """The table of choices: test accuracy, how many layers have each operator, searched settings, and the search's time."""
     lines = [
-        "| search | seed | layers | depth | kernel size | expansion | search, s |",
-        "| --- | ---: | --- | --- | --- | --- | ---: |",
+        "| search | seed | test accuracy, % | layers | depth | kernel size | expansion | search, s |",
+        "| --- | ---: | ---: | --- | --- | --- | --- | ---: |",
     ]
     for line in (line for search in SEARCHES for line in rows.get(search, {}).values()):
         chosen = Architecture.from_dict(line["architecture"])
         settings = [chosen.settings[key] for key in ("depth", "kernel_size", "expansion")]
         said = [", ".join(str(_first(part)) for part in setting) for setting in settings]
-        lines.append(f"| `{line['row']}` | {line['seed']} | {mix(chosen)} | {' | '.join(said)} | {line['search_seconds']:,.0f} |")
+        found = [f"`{line['row']}`", str(line["seed"]), f"{100 * line['accuracy']:.2f}", mix(chosen)]
+        lines.append(f"| {' | '.join([*found, *said])} | {line['search_seconds']:,.0f} |")
     return lines
 
 
