@@ -312,7 +312,7 @@ class Run:
         cut = tuple(self._cut(budgets))
         single = pareto.best(self.trials, cut, self.goals)
         confirmed = [c.trial for c in self.confirmed if within(c.trial.cost, cut)]
-        reached = cut == self.budgets or single in confirmed
+        reached = set(cut) == set(self.budgets) or single in confirmed
         return confirmed[0] if confirmed and reached else single
 
     def confirmed_as(self, trial: Trial) -> Confirmed | None:

@@ -93,6 +93,15 @@ def test_at_a_budget_the_confirmation_did_not_reach_the_single_training_decides(
     assert best.number == 1
 
 
+def test_the_order_of_two_budgets_does_not_change_the_best_network(tmp_path: Path) -> None:
+    stored = load_run(write_run(tmp_path / "r", TRIALS, [(0, 1, 0.70)]))
+    run = replace(
+        stored, config={**stored.config, "budgets": [{"metric": "flops", "at_most": 100}, {"metric": "params", "at_most": 10}]}
+    )
+    assert run.trial("best").number == 0
+    assert run.best_within(run.budgets[::-1]) is run.trial("best")
+
+
 def test_confirmed_networks_are_compared_on_the_seeds_they_share(tmp_path: Path) -> None:
     rows = [(2, 1, 0.80), (2, 2, 0.84), (2, 3, None), (0, 1, 0.70), (0, 2, 0.72), (0, 3, 0.99)]
     one, other = sorted(load_run(write_run(tmp_path / "r", TRIALS, rows)).confirmed, key=lambda c: -c.trial.number)
