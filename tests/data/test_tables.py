@@ -178,13 +178,16 @@ class OnTheHub:
 
     def __init__(self, labels: list[int], first: int, folder: Path, decodes: bool = True) -> None:
         self.labels, self.first, self.folder, self.decodes = labels, first, folder, decodes
+        self.missing: object = None
         self.column_names = ["img", "label"]
         self.features = {"label": SimpleNamespace(names=list(NAMES))}
         self._fingerprint = f"{labels}{first}"
 
     def cast_column(self, name: str, feature: SimpleNamespace) -> OnTheHub:
         assert name == "img"
-        return OnTheHub(self.labels, self.first, self.folder, feature.decode)
+        found = OnTheHub(self.labels, self.first, self.folder, feature.decode)
+        found.missing = self.missing
+        return found
 
     def __getitem__(self, key: str | int) -> Any:
         if isinstance(key, str):
@@ -192,7 +195,7 @@ class OnTheHub:
         assert not self.decodes
         content = picture(self.first + key) if self.labels[key] < 9 else b""
         if not content:
-            return {"img": None}
+            return {"img": self.missing}
         if key % 2:
             return {"img": {"bytes": content, "path": "name.png"}}
         (self.folder / f"{self.first + key}.png").write_bytes(content)
@@ -240,10 +243,13 @@ def test_the_classes_of_a_table_are_known_without_its_pictures(
         contents(f"parquet:{root}/test*.parquet")
 
 
-def test_a_row_of_the_hub_without_a_picture_is_named(hub: dict[str, OnTheHub]) -> None:
+@pytest.mark.parametrize("missing", [None, {"bytes": None, "path": None}])
+def test_a_row_of_the_hub_without_a_picture_is_named_and_may_be_left_out(hub: dict[str, OnTheHub], missing: object) -> None:
     hub["train"].labels[2], hub["train"].features["label"].names = 9, [f"class {n}" for n in range(10)]
-    with pytest.raises(DataError, match=r"hf:me/set, train: row 2: 'img' holds no picture"):
+    hub["train"].missing = missing
+    with pytest.raises(DataError, match=r"hf:me/set, train, row 2: no readable picture \(the file is empty\)"):
         load("hf:me/set", 8)
+    assert load("hf:me/set", 8, skip_damaged=1).labels.tolist() == [0, 1, 0]
 
 
 def test_a_data_set_that_the_hub_does_not_have_says_so(hub: dict[str, OnTheHub]) -> None:
