@@ -36,7 +36,7 @@ def compare(
     from dcdnas.cli._source import offer_plugins_of
     from dcdnas.errors import UsageError
     from dcdnas.results import load_run
-    from dcdnas.results.verdict import comparison
+    from dcdnas.results.verdict import comparison, cut_short
 
     found = load_run(run)
     offer_plugins_of(found)
@@ -51,6 +51,9 @@ def compare(
     _show(out, found, chosen, different)
     for pair in pairs:
         out.show(Text(f"Trial {pair.one.number} against trial {pair.other.number}: {pair.said}."))
+    for t in {t.number: t for t in chosen}.values():
+        if short := cut_short(found, t):
+            out.show(Text(f"Trial {t.number} ({short}) is not compared, because its training was not completed."))
 
 
 def differences(trials: Sequence[Trial]) -> dict[str, dict[str, list[Any]]]:

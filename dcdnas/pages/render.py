@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dcdnas.core.units import costs, counted, duration, large, metric_name, mix, outputs, percent, quantity, small_share
 from dcdnas.pages import course, payload
+from dcdnas.results.verdict import cut_short
 
 HERE = Path(__file__).parent
 
@@ -21,7 +22,7 @@ _PAGES.filters.update(
     percent=percent, quote=shlex.quote, duration=duration, moment=payload.moment, named=metric_name, mix=mix,
     large=large, small_share=small_share, costs=costs, counted=counted, outputs=outputs,
 )  # fmt: skip
-_PAGES.globals.update(quantity=quantity, SAID=payload.SAID, control=False, notes_problem="", curves=course)
+_PAGES.globals.update(quantity=quantity, SAID=payload.SAID, cut_short=cut_short, control=False, notes_problem="", curves=course)
 
 
 def text(template: str, **values: Any) -> str:

@@ -197,16 +197,27 @@ class Verdict:
 
 
 def comparison(run: Run, one: Trial, other: Trial) -> Comparison | None:
-    """Compares two trials' results: over shared fresh seeds, else by one training each; None without results."""
+    """Compares two trials' results: over shared fresh seeds, else by one training each; None without completed trainings."""
     images, objective = run.counted_images, run.objective
     first, second = run.confirmed_as(one), run.confirmed_as(other)
     found = first.against(second, images) if first and second else None
     if found:
         return Comparison(one, other, found, objective, found.pairs, images)
     read, of_other = run.reading(one), run.reading(other)
-    if read is None or of_other is None:
+    if read is None or of_other is None or cut_short(run, one) or cut_short(run, other):
         return None
     return Comparison(one, other, between_readings(read, of_other, images or 0), objective, 0, images)
+
+
+def cut_short(run: Run, trial: Trial) -> str:
+    """Says that the training behind a trial's reading was not completed: ``stopped early after epoch 1``; else empty.
+
+    Such a reading cannot be compared with that of a completed training.
+    """
+    if trial.score is None or trial.state == "finished" or (trial.state == "replayed" and trial.score.epochs >= run.epochs):
+        return ""
+    how = "stopped early" if trial.state in ("stopped", "replayed") else trial.state
+    return f"{how} after epoch {trial.score.epochs}"
 
 
 def evidence(run: Run, trial: Trial) -> str:
@@ -214,13 +225,17 @@ def evidence(run: Run, trial: Trial) -> str:
     confirmed = run.confirmed_as(trial)
     if confirmed:
         return _seeds(confirmed)
-    return "one training, not confirmed" if run.reading(trial) is not None else no_result(trial)
+    return _once(run, trial) if run.reading(trial) is not None else no_result(trial)
 
 
 def mean_said(run: Run, c: Confirmed) -> str:
     """A confirmed mean in words: ``accuracy 77.5 %, mean of 3 fresh seeds with standard deviation 0.6``."""
     spread = f" with standard deviation {run.objective.amount(c.spread, sign=False)}" if c.spread is not None else ""
     return f"{run.objective.named(c.mean)}, {_seeds(c)}{spread}"
+
+
+def _once(run: Run, trial: Trial) -> str:
+    return f"one training, {cut_short(run, trial) or 'not confirmed'}"
 
 
 def _seeds(c: Confirmed) -> str:
@@ -232,7 +247,7 @@ def value_said(run: Run, trial: Trial) -> str:
     confirmed, reading = run.confirmed_as(trial), run.reading(trial)
     if confirmed:
         return mean_said(run, confirmed)
-    return f"{run.objective.named(reading)} in one training, not confirmed" if reading is not None else no_result(trial)
+    return f"{run.objective.named(reading)} in {_once(run, trial)}" if reading is not None else no_result(trial)
 
 
 def area_value(verdict: Verdict) -> str:

@@ -145,3 +145,14 @@ def test_a_trial_prints_in_a_line() -> None:
     shown: Trial = trial(7, 0.5, 12_345_678.0)
     assert repr(shown).startswith("<Trial 7: finished with accuracy 0.5000 in one training of 3 epochs; flops 12,345,678, ")
     assert len(repr(shown)) < 200
+
+
+def test_compare_says_which_training_was_not_completed_in_place_of_a_difference(run: Run, project: Path) -> None:
+    short = trial(4, 0.9, 40.0, "stopped", reason="behind at epoch 1")
+    write_run(project / "runs" / "halved", [*TRIALS, short], images=64)
+    said = flat(run("compare", "halved", "2", "4", "1").out)
+    assert "Trial 4 against" not in said
+    assert "Trial 1 against trial 2: -50.0 points" in said
+    assert "Trial 4 (stopped early after epoch 3) is not compared, because its training was not completed." in said
+    found = run("compare", "halved", "2", "4", "1", "--json").json
+    assert [d["trial"] for d in found["differences"]] == [1]

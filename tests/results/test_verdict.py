@@ -11,6 +11,7 @@ import pytest
 from written_runs import trial, write_run
 
 from dcdnas.core.geometry import Cost
+from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
 from dcdnas.core.uncertainty import reading_margin
 from dcdnas.export import provenance
@@ -180,3 +181,22 @@ def test_what_has_no_result_says_why_instead_of_one_training(tmp_path: Path) -> 
     assert evidence(run, run.trials[6]) == "interrupted without a result"
     assert provenance(run, run.trials[4])["result"] == refused
     assert "result" not in provenance(run, run.trials[0])
+
+
+def test_a_training_that_was_not_completed_is_not_compared_and_says_how_far_it_came(tmp_path: Path) -> None:
+    short = Score({"accuracy": 0.9, "loss": 1.0}, 1, 1.0)
+    trials = [
+        *LADDER,
+        replace(trial(4, 0.9, 40.0, "stopped", reason="behind at epoch 1"), score=short),
+        replace(trial(5, 0.9, 40.0, "failed", reason="out of memory"), score=short),
+        replace(trial(6, 0.9, 40.0, "replayed", reason="the same network as trial 4, which stopped"), score=short),
+        trial(7, 0.7, 90.0, "replayed", reason="the same network as trial 0, which finished"),
+    ]
+    run = load_run(write_run(tmp_path / "r", trials, images=1000, task=TrainingTask(epochs=3)))
+    for number, said in ((4, "stopped early"), (5, "failed"), (6, "stopped early")):
+        assert comparison(run, run.trials[number], run.trials[0]) is None
+        assert comparison(run, run.trials[0], run.trials[number]) is None
+        assert evidence(run, run.trials[number]) == f"one training, {said} after epoch 1"
+        assert value_said(run, run.trials[number]) == f"accuracy 90.0 % in one training, {said} after epoch 1"
+    assert comparison(run, run.trials[7], run.trials[2]) is not None
+    assert evidence(run, run.trials[7]) == "one training, not confirmed"
