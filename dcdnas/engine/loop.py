@@ -327,25 +327,27 @@ class SearchLoop:
         done = score.epochs if score else 0
         state: State = "failed" if outcome.error else "finished" if done >= job.task.epochs else "stopped"
         reason = outcome.error or ("" if state == "finished" else f"behind at epoch {done}")
-        trial = replace(trial, state=state, score=score, reason=reason, failure=outcome.kind, ended=time.time())
-        self._put(trial)
-        self._proposer.tell(proposal.ticket, trial)
-        for p in self._waiting.pop(job.number, []):
-            self._repeat(p, trial)
+        self._conclude(proposal, replace(trial, state=state, score=score, reason=reason, failure=outcome.kind, ended=time.time()))
         self._write()
         self._count_failure(outcome.error)
 
     def _lose(self, job: Job, proposal: Proposal, reason: str, kind: FailureKind) -> None:
         """Takes a training whose driver or machine died: queued again, or failed when it was lost too often."""
         trial = lost(self.trials[job.number], reason, kind)
-        self._put(trial)
         if trial.state != "failed":
+            self._put(trial)
             self._proposer.again(proposal, trial)
             return
-        self._proposer.tell(proposal.ticket, trial)
-        for p in self._waiting.pop(job.number, []):
-            self._repeat(p, trial)
+        self._conclude(proposal, trial)
         self._count_failure(trial.reason)
+
+    def _conclude(self, proposal: Proposal, trial: Trial) -> None:
+        """Takes a trial whose training ended, tells the sampler, and repeats its result for the proposals of the same network."""
+        self._put(trial)
+        self._proposer.tell(proposal.ticket, trial)
+        for p in self._waiting.pop(trial.number, []):
+            self._repeat(p, trial)
+        self.standing.latest = trial  # what observers are shown is the end of this training, and not that of its duplicates
 
     def _count_failure(self, error: str) -> None:
         self._failures = self._failures + 1 if error else 0

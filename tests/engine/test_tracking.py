@@ -11,14 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from searching import config
+from searching import config, loop_of, offer
 from tensorboardX.proto.event_pb2 import Event
 from trainings import pretend
 
-from dcdnas.core.trial import Trial
+from dcdnas.core.trial import Score, Trial
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.execution import Execution
+from dcdnas.engine.job import Job, Outcome
 from dcdnas.engine.prepare import prepare
+from dcdnas.engine.progress import Watch
 from dcdnas.engine.run import search
 from dcdnas.engine.store import Store
 from dcdnas.engine.trackers import Tracker, trackers
@@ -114,3 +116,19 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
     assert sum(t.state == "finished" for t in trials) == 3
     assert len(calls) == 1
     assert "--log tensorboard failed and is off from now on: OSError: no connection" in caplog.text
+
+
+@pytest.mark.parametrize("error", ["", "it broke"])
+def test_the_end_of_a_training_is_told_although_a_proposal_of_the_same_network_waited_for_it(store: Store, error: str) -> None:
+    loop = loop_of(store, config(starts=0))
+    job = loop.next()
+    assert isinstance(job, Job)
+    offer(loop, loop.trials[0].decisions)
+    assert isinstance(loop.next(), Job)
+    watch = Watch(loop, {})
+    seen: list[Trial | None] = []
+    loop.observe = lambda: seen.append(watch.look().latest)
+    loop.end(job, Outcome(Score({"accuracy": 0.7, "loss": 1.0}, 3, 2.0), error))
+    assert any(t.state in ("replayed", "refused") and "the same network as trial 0" in t.reason for t in loop.trials.values())
+    assert seen == [loop.trials[0]]
+    assert loop.trials[0].state == ("failed" if error else "finished")
