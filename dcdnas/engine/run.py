@@ -122,13 +122,14 @@ def _observer(watch: Watch, tracking: Tracking, observe: Callable[[Progress], No
 
 
 def _close(loop: SearchLoop, folder: Path, table: LatencyTable | None) -> Ending:
-    """Measures the front if latency is priced, and stores how the search ended."""
+    """Measures the front if latency is priced, removes files of lost trainings, and stores how the search ended."""
     store = loop.store
     if table is not None and loop.stopped in (None, Ending.TIME_IS_UP):
         latency.time_front(store, loop.standing.front, table.device)
         latency.freeze(folder, table)  # the table now includes what was measured during the search
-    loop.weights.tidy()
     ending = loop.ending or Ending.INTERRUPTED
+    if ending is not Ending.TAKEN_OVER:  # the folder then has the files of another driver, which this one does not know
+        loop.weights.tidy()
     store.set_ending(ending, loop.reason or ending.sentence)
     return ending
 

@@ -7,13 +7,22 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from searching import config
 from small_training import SETTINGS
+from trainings import pretend
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
+from dcdnas.core.trial import Ending, Score
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
+from dcdnas.engine.prepare import prepare
+from dcdnas.engine.proxy_training import Reporter
+from dcdnas.engine.run import search
+from dcdnas.engine.signals import Wish
 from dcdnas.engine.store import Store
-from dcdnas.engine.weights import KeptWeights, file_of
+from dcdnas.engine.weights import FOLDER, KeptWeights, file_of
+from dcdnas.errors import RunError
 
 
 @pytest.fixture
@@ -89,3 +98,20 @@ def test_none_makes_no_folder(store: Store) -> None:
     assert not kept.folder.exists()
     kept.take(job(0), {0})
     assert store.weights() == []
+
+
+def test_a_driver_that_lost_its_run_leaves_the_weights_of_the_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, taken = tmp_path / "run", Wish(Ending.TAKEN_OVER, now=True)
+    prepare(folder, config(trials=2, confirm=1))
+
+    def losing(job: Job, report: Reporter) -> Score:
+        if job.confirm:
+            with closing(Store(folder, "w")) as other:
+                other.claim("somebody else")
+            (folder / FOLDER / "7.safetensors").write_bytes(b"weights of the other driver")
+            monkeypatch.setattr("dcdnas.engine.run.requested", lambda folder: taken)
+        return pretend(job, report)
+
+    with pytest.raises(RunError, match="taken over"):
+        search(folder, Execution(executor="inline", train=losing))
+    assert (folder / FOLDER / "7.safetensors").is_file()
