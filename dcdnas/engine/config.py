@@ -155,7 +155,10 @@ class SearchConfig:
         return other_kernels(self.kernels)
 
     def write(self, path: Path) -> None:
-        """Writes ``search.yaml``, with the notations of its metrics and the package versions and processor of this machine."""
+        """Writes ``search.yaml``, with the notations of its metrics and the package versions and processor of this machine.
+
+        A file that is written again keeps the versions and the processor with which its run was begun.
+        """
         plain = self.to_dict()
         priced = {
             name: metrics[name].notation.to_dict() for name in with_always([*(b.metric for b in self.budgets), *self.minimize])
@@ -163,7 +166,7 @@ class SearchConfig:
         long: dict[str, Any] = {
             name: plain.pop(name) for name in ("space", "start_from") if name in plain
         }  # written last, because listing runs reads the file only up to these long keys
-        content: dict[str, Any] = {**plain, "metrics": priced, **long, "versions": versions(), "processor": processor()}
+        content: dict[str, Any] = {**plain, "metrics": priced, **long, **_begun_with(path)}
         write_whole(path, "".join(_dumped(key, value) for key, value in content.items()))
 
     def differences(self, other: SearchConfig) -> list[str]:
@@ -232,6 +235,14 @@ def _data(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or "format" not in data:
         raise RunError(f"{path}: damaged: it has no key `format`.")
     return data
+
+
+def _begun_with(path: Path) -> dict[str, Any]:
+    """The versions and the processor with which a run was begun: those in its file, or those of this machine for a new run."""
+    if not is_file(path):
+        return {"versions": versions(), "processor": processor()}
+    before = _data(path)
+    return {key: before[key] for key in ("versions", "processor") if key in before}
 
 
 def _of_data(path: Path, data: dict[str, Any]) -> SearchConfig:

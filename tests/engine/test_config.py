@@ -82,6 +82,17 @@ def test_the_file_says_which_versions_made_it(tmp_path: Path) -> None:
     assert {"python", "dcdnas", "torch", "optuna", "ray"} <= set(said)
 
 
+def test_a_file_that_is_written_again_says_what_its_run_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "search.yaml"
+    config().write(path)
+    before = yaml.safe_load(path.read_text())
+    monkeypatch.setattr("dcdnas.engine.config.versions", lambda: {"torch": "99"})
+    monkeypatch.setattr("dcdnas.engine.config.processor", lambda: "another")
+    extend(tmp_path, 99)
+    after = yaml.safe_load(path.read_text())
+    assert after == {**before, "trials": 99}
+
+
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name == "ray":
