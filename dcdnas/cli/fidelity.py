@@ -43,12 +43,11 @@ def fidelity(
 
     Example:  dcdnas fidelity quick -n 8 --times 3
     """
-    from dcdnas.engine.planning import chosen_execution
-    from dcdnas.engine.planning.settings import SearchSettings
+    from dcdnas.engine.planning import in_this_process
     from dcdnas.results import load_run
 
-    flags = {"executor": "inline", "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
-    check(out, load_run(run), chosen_execution(SearchSettings.gather(flags)), networks, times)
+    how = in_this_process({"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial})
+    check(out, load_run(run), how, networks, times)
 
 
 def check_wanted(plan: Plan, networks: int | None) -> None:

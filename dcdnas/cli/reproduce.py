@@ -36,8 +36,7 @@ def reproduce(
     Example:  dcdnas reproduce quick --trial 3
     """
     from dcdnas.cli._source import offer_plugins_of
-    from dcdnas.engine.planning import chosen_execution
-    from dcdnas.engine.planning.settings import SearchSettings
+    from dcdnas.engine.planning import in_this_process
     from dcdnas.engine.proxy_training import ProxyTraining
     from dcdnas.engine.reproduce import reproduce as train_again
     from dcdnas.results import load_run
@@ -46,7 +45,7 @@ def reproduce(
     found = load_run(run)
     offer_plugins_of(found)
     chosen = found.trial(trial)
-    how = chosen_execution(SearchSettings.gather({"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}))
+    how = in_this_process({"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial})
     threads = max(1, int(how.cpus_per_trial))
     out.note(f"Training   trial {chosen.number} of {found.name} again, on {how.device}, with {threads} of its threads")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from commands import Run
+from written_runs import trial, write_run
 
 from dcdnas.cli.reproduce import compared
 from dcdnas.core.trial import EpochResult, Score
@@ -89,3 +91,18 @@ def test_values_are_written_like_everywhere_else() -> None:
     assert compared(known, there, other) == "accuracy 71.0 %, loss 0.812346; now accuracy 72.0 %, loss 0.812346"
     close = EpochResult(1, {"accuracy": 0.7100001, "loss": 0.8123456}, 1.0)
     assert compared(known, there, close) == "accuracy 71.0 %, loss 0.812346; it differs in later digits"
+
+
+@pytest.mark.parametrize("verb", ["reproduce", "fidelity"])
+def test_a_network_is_trained_here_whatever_cluster_and_trackers_the_project_names(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    write_run(project / "runs" / "small", [trial(0, None, 90.0, "refused")])
+    (project / "dcdnas.yaml").write_text("executor: ray\naddress: ray://head:10001\nlog: mlflow\ngpus_per_trial: 0\n")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = (verb, "small", *(("--trial", "0") if verb == "reproduce" else ()))
+    said = " ".join(run(*words).err.split())
+    assert ("was refused, so it has no training to repeat" if verb == "reproduce" else "too few to rank") in said
+    said = " ".join(run(*words, "--gpus-per-trial", "1").err.split())
+    assert "--gpus-per-trial 1: torch finds no GPU here" in said

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,6 +43,22 @@ def chosen_execution(settings: SearchSettings) -> Execution:
         executor=settings.executor, jobs=settings.jobs, gpus_per_trial=gpus, cpus_per_trial=settings.cpus_per_trial,
         address=settings.address, timeout=settings.timeout or math.inf, patience=settings.patience, log=log,
     )  # fmt: skip
+
+
+def in_this_process(flags: Mapping[str, Any]) -> Execution:
+    """Builds the execution of single trainings in this process, outside a search.
+
+    Of the project's settings only the cores and the GPU of a training apply: there is no cluster and no tracker.
+
+    Args:
+        flags: the values given for ``cpus_per_trial`` and ``gpus_per_trial``; None for those of the project.
+
+    Raises:
+        UsageError: for an invalid setting, or a GPU that torch does not find.
+    """
+    said = SearchSettings.gather(flags)
+    resources = {name: getattr(said, name) for name in ("cpus_per_trial", "gpus_per_trial")}
+    return chosen_execution(SearchSettings(executor="inline", **resources))
 
 
 def as_before(settings: SearchSettings, folder: Path) -> SearchSettings:
