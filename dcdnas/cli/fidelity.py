@@ -54,12 +54,21 @@ def check_wanted(plan: Plan, networks: int | None) -> None:
     """Checks before a search that its networks are trained here, so that some can be trained longer at its end.
 
     Raises:
-        UsageError: when they are not, with the reason.
+        UsageError: when they are not, with the reason; or when they are trained on the GPUs of other machines.
     """
-    from dcdnas.engine.reproduce import check_trained_here
+    import torch
 
-    if networks:
-        check_trained_here(plan.folder.name, plan.config.task)
+    from dcdnas.engine.reproduce import check_trained_here
+    from dcdnas.errors import UsageError
+
+    if not networks:
+        return
+    check_trained_here(plan.folder.name, plan.config.task)
+    if plan.execution.gpus_per_trial and not torch.cuda.is_available():
+        raise UsageError(
+            f"--fidelity-check {networks}: its trainings run in the process of this command, and torch finds no GPU on this "
+            "machine. Leave it out, and run `dcdnas fidelity RUN --gpus-per-trial 0` after the search."
+        )
 
 
 def check(out: Output, run: Found, execution: Execution, networks: int, times: int = 3) -> None:

@@ -34,3 +34,15 @@ def test_a_run_with_too_few_networks_is_refused(run: Run, project: Path) -> None
     said = run("fidelity", "own")
     assert said.code == 2
     assert "1 network trained to the end, 8 requested: too few to rank" in " ".join(said.err.split())
+
+
+def test_a_search_on_the_gpus_of_a_cluster_does_not_end_with_it_where_there_is_none(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    cluster = ("--executor", "ray", "--address", "ray://head:10001", "--gpus-per-trial", "1")
+    words = [word for word in SEARCH if word not in ("--executor", "inline")]
+    said = run(*words, *cluster, "-n", "4", "--name", "far", "--fidelity-check", "3")
+    assert said.code == 2
+    assert "torch finds no GPU on this machine. Leave it out, and run `dcdnas fidelity RUN" in " ".join(said.err.split())
+    assert not (project / "runs" / "far").exists()
