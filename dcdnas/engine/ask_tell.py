@@ -213,25 +213,29 @@ class Search:
         unknown = next((str(name) for name in values if name not in names), None)
         if unknown is not None:
             raise UsageError(f"no objective is called {unknown!r}. {nearest(unknown, names)}")
+        found = {}
         for o in self.config.objectives:
             if o.name not in values:
                 raise UsageError(f"no value for {o.name}. Tell a number for each of: {', '.join(names)}.")
-            value = values[o.name]
-            if not _is_finite(value):
-                raise UsageError(
-                    f"{o.name} cannot be {value!r:.60}. Allowed: a finite number; a network without one is told as failed."
-                )
+            value = _finite(values[o.name])
+            if value is None:
+                said = f"{o.name} cannot be {values[o.name]!r:.60}"
+                raise UsageError(f"{said}. Allowed: a finite number; a network without one is told as failed.")
             if o.better(value, o.best):
                 raise UsageError(f"{o.name} cannot be {value:g}: the best possible value is {o.best:g}. Is it in another unit?")
-        return {name: float(values[name]) for name in names}
+            found[o.name] = value
+        return found
 
 
-def _is_finite(value: object) -> bool:
-    """Whether a value is a number that a float can hold."""
+def _finite(value: Any) -> float | None:
+    """The value as a float, also of a number of numpy or a tensor with one element; None where it is no finite number."""
+    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        return None
     try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
+        number = float(value)
+    except (OverflowError, TypeError, ValueError, RuntimeError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _config_of(folder: Path) -> SearchConfig:

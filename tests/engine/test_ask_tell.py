@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from searching import FEW
 from spaces import BACKBONE, HEAD, STAGE
 
@@ -172,6 +174,7 @@ def test_a_run_that_another_process_took_takes_no_more_results(make: Make) -> No
         ({"auc": True}, "auc cannot be True."),
         ({"auc": -(10**400)}, "auc cannot be -1000"),
         ({"auc": "0.7"}, "auc cannot be '0.7'."),
+        ({"auc": torch.zeros(2)}, "auc cannot be tensor([0., 0.])."),
         ({"auc": 71}, "auc cannot be 71: the best possible value is 1. Is it in another unit?"),
         (None, "tell either its values, or why it failed"),
     ],
@@ -185,6 +188,17 @@ def test_values_that_cannot_be_told_leave_the_network_outstanding(make: Make, va
         assert words in str(refused.value)
         assert search.outstanding == (network,)
         search.tell(network, {"auc": 0.7})
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int64(1), torch.tensor(0.5), torch.tensor([0.5])])
+def test_a_number_of_numpy_or_torch_is_a_value_as_it_is_for_a_task(make: Make, value: Any) -> None:
+    with make() as search:
+        network = search.ask()
+        assert network is not None
+        trial = search.tell(network, {"auc": value})
+        assert trial.score is not None
+        assert trial.score.values == {"auc": float(value)}
+    assert load_run("mine").trials[0].score == trial.score
 
 
 def test_a_result_that_could_not_be_written_is_written_when_it_is_told_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
