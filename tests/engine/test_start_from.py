@@ -12,6 +12,7 @@ import pytest
 import yaml
 from searching import SPACE, config, searched
 
+from dcdnas.core.architecture import LayerChoice
 from dcdnas.core.budget import parse_budgets, within
 from dcdnas.cost import notations
 from dcdnas.engine.config import SearchConfig
@@ -95,6 +96,14 @@ def test_a_network_for_other_images_is_taken_with_the_classes_and_channels_of_th
 
 def test_a_network_of_another_size_is_in_no_space(first: Run) -> None:
     assert expressed(config({**SPACE, "input": [1, 9, 9]}).build_space(), first.front()[0].architecture, {}) is None
+
+
+def test_a_network_with_a_part_of_a_plugin_that_is_not_loaded_is_in_no_space(first: Run) -> None:
+    space, t = config().build_space(), first.front()[0]
+    slot = next(iter(t.architecture.layers))
+    with_plugin = replace(t.architecture, layers={**t.architecture.layers, slot: LayerChoice("my-gate")})
+    assert expressed(space, with_plugin, t.decisions) is None
+    assert expressed(space, replace(t.architecture, network="my-network"), t.decisions) is None
 
 
 def test_the_front_is_trained_after_the_static_networks_and_before_the_draws_and_once(first: Run, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dcdnas.core.yaml_lines import read_yaml
 from dcdnas.cost import with_always
 from dcdnas.engine.folders import FILE, find_run
 from dcdnas.engine.store import Store
-from dcdnas.errors import RunError
+from dcdnas.errors import RunError, UsageError
 from dcdnas.networks import identity
 from dcdnas.space.pricing.cost import priced
 from dcdnas.space.search_space import Decisions, SearchSpace
@@ -102,7 +102,11 @@ def expressed(space: SearchSpace, network: Architecture, decisions: Decisions) -
         return chosen[name]
 
     found = space.decide(choose)
-    return found if identity(space.architecture(found)) == identity(network) else None
+    try:
+        wanted_identity = identity(network)
+    except UsageError:  # an operator or network of a plugin that this search does not use, so no network of the space has it
+        return None
+    return found if identity(space.architecture(found)) == wanted_identity else None
 
 
 def _front_of(folder: Path) -> list[Trial]:
