@@ -65,6 +65,7 @@ def test_a_list_to_fill_in_becomes_a_table(run: Run, project: Path) -> None:
     unfilled = run("space", "check", "tiny.yaml", "-b", "2ms", "--latency-table", "phone.json", "--latency-device", "my phone")
     assert unfilled.code == 2
     assert "has no time for" in unfilled.err
+    assert "Where its `value` is null, fill it in." in " ".join(unfilled.err.split())
     plain = json.loads((project / "phone.json").read_text())
     plain["unit"] = "us"
     for number, row in enumerate(plain["slots"]):

@@ -58,8 +58,9 @@ class LatencyTable:
 
 
 HOW_TO_FILL = (
-    "It was made for another space, or an older one. Measure again, on that device: dcdnas latency measure SPACE -o FILE; or "
-    "write the list of what is needed, to fill in: dcdnas latency slots SPACE -o FILE."
+    "Where its `value` is null, fill it in. Otherwise the table was made for another space, or an older one: measure again, on "
+    "that device, with dcdnas latency measure SPACE -o FILE; or write the list of what is needed, to fill in, with "
+    "dcdnas latency slots SPACE -o FILE."
 )
 
 
