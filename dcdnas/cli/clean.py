@@ -30,11 +30,11 @@ def clean(
     """List the files of a run that can be made again, with their sizes; with --yes, remove them.
 
     These are the run's page, the table and the configs of its front, and Ray's files. The results of the search are kept, as are
-    weights, notes and downloaded data.
+    weights, notes and downloaded data. Of the cache's folder, only files that dcdnas wrote there are removed.
 
     Example:  dcdnas clean --all --yes
     """
-    from dcdnas.core.cache import cache_folder
+    from dcdnas.core.cache import cache_folder, cached_files
     from dcdnas.core.lock import live_driver
     from dcdnas.core.units import BYTES
     from dcdnas.engine.folders import find_run, run_folders
@@ -50,7 +50,7 @@ def clean(
             continue
         rows += described(folder, [path for pattern in DERIVED for path in sorted(folder.glob(pattern))])
     if every:
-        rows += described(cache_folder(), cached(cache_folder()))
+        rows += described(cache_folder(), cached_files())
     total = sum(row["bytes"] for row in rows)
     if yes:
         for row in rows:
@@ -69,13 +69,6 @@ def described(folder: Path, paths: list[Path]) -> list[dict[str, Any]]:
         return []
     names = sorted({path.relative_to(folder).parts[0].partition("-")[0] for path in paths})
     return [{"folder": str(folder), "paths": paths, "names": ", ".join(names), "bytes": sum(map(size_of, paths))}]
-
-
-def cached(folder: Path) -> list[Path]:
-    """Files and folders in the cache, except downloaded data."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.name != "data" and not path.name.startswith("."))
 
 
 def size_of(path: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,11 +22,23 @@ FILES = 20
 """Number of files of each kind that are kept; the least recently used are deleted first."""
 
 
+KINDS = ("images", "kernels", "known", "latency", "list", "pictures", "prices", "spaces")
+"""First words of the names of all files in the cache."""
+
+_OURS = re.compile(rf"(?:{'|'.join(KINDS)})-[0-9a-f]{{16,}}\.(?:json|jsonl|npy|so)")
+
+
 def cache_folder() -> Path:
     """Folder of the cache: the environment variable ``DCDNAS_CACHE``, else ``dcdnas`` in the user's cache folder."""
     named = os.environ.get("DCDNAS_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(named).expanduser() if named else Path(home).expanduser() / "dcdnas"
+
+
+def cached_files() -> list[Path]:
+    """The files of the cache. Its folder may hold other files and folders, such as fetched data or the user's own."""
+    folder = cache_folder()
+    return sorted(p for p in folder.iterdir() if p.is_file() and _OURS.fullmatch(p.name)) if folder.is_dir() else []
 
 
 def code_digest(package: Path = Path(__file__).parents[1]) -> str:

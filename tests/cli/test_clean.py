@@ -17,7 +17,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     (folder / "data/cifar10").mkdir(parents=True)
     (folder / "data/cifar10/images").write_bytes(bytes(10))
-    (folder / "images-0.npy").write_bytes(bytes(1000))
+    (folder / f"images-{0:024x}.npy").write_bytes(bytes(1000))
     monkeypatch.setenv("DCDNAS_CACHE", str(folder))
     return folder
 
@@ -61,6 +61,15 @@ def test_all_takes_the_cache_too_but_not_data_that_was_fetched(run: Run, searche
     assert said["folders"][1]["bytes"] == 1000
     assert sorted(files(cache)) == ["data/cifar10/images"]
     assert "There is nothing to remove." in run("clean", "--all", "--yes").out
+
+
+def test_of_a_folder_that_is_not_the_caches_alone_it_takes_only_the_cache(run: Run, searched: Path, cache: Path) -> None:
+    mine = ("runs/first/run.db", "results/images-0123456789abcdef.npy", "model.so", "prices-2026.jsonl", "list.json")
+    for name in mine:
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(b"mine")
+    assert run("clean", "--all", "--yes", "--json").json["folders"][1] == {"folder": str(cache), "files": 1, "bytes": 1000}
+    assert sorted(files(cache)) == sorted((*mine, "data/cifar10/images"))
 
 
 def test_a_run_that_is_being_searched_stays_as_it_is(run: Run, searched: Path) -> None:

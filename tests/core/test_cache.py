@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from typing import IO
 
 import pytest
 
-from dcdnas.core.cache import FILES, Records, cache_folder, cached_file, locked
+import dcdnas
+from dcdnas.core.cache import FILES, KINDS, Records, cache_folder, cached_file, locked
 from dcdnas.core.files import leftovers, replaced
 from dcdnas.cost._kept import records
 from dcdnas.data._find import default_folder
@@ -61,6 +63,12 @@ def test_the_latest_value_of_a_key_counts_and_any_json_is_a_value(folder: Path) 
         assert records.read(only=key) == {name: value for name, value in records.read().items() if name == key}
     assert Records("things-2").read() == {}
     assert names(folder) == ["things-1.jsonl"]
+
+
+def test_the_kinds_of_all_files_in_the_cache_are_known() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(dcdnas.__file__).parent.rglob("*.py")]
+    users = [text for text in texts if "from dcdnas.core.cache import" in text]
+    assert {kind for text in users for kind in re.findall(r'f"([a-z]+)-\{[^}]+\}(?:\.[a-z]+)?"', text)} == set(KINDS)
 
 
 @pytest.mark.parametrize("torn", [b'["x', b"\x00\xff", b"[" * 5000, b'["x", 1'])
