@@ -11,9 +11,9 @@ from typing import Any, Literal, overload
 
 from dcdnas import published
 from dcdnas.core.architecture import Architecture
+from dcdnas.engine.beginning import begun
 from dcdnas.engine.planning import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.prepare import prepare
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.run import search as _search
 from dcdnas.errors import UsageError
@@ -59,8 +59,7 @@ def search(
     named = task if task is None or isinstance(task, str | Path) else None
     flags = {**settings, "space": None if space is None else str(space), "task": None if named is None else str(named)}
     said = SearchSettings.gather({**flags, "budget": [budget] if isinstance(budget, str) else list(budget)})
-    plan = make_plan(said, task=None if named is task else task)
-    prepare(plan.folder, plan.config, plan.table, plan.execution.task)
+    plan = begun(make_plan(said, task=None if named is task else task))
     try:
         _search(plan.folder, plan.execution, observe)
     finally:

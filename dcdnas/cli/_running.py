@@ -13,9 +13,9 @@ from dcdnas.cli._progress import watcher
 from dcdnas.cli._summary import summarise
 from dcdnas.cli.fidelity import check, check_wanted
 from dcdnas.core.units import tally
+from dcdnas.engine.beginning import begun, other_kernels
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.planning import Plan
-from dcdnas.engine.prepare import other_kernels, prepare
 from dcdnas.engine.run import search
 from dcdnas.errors import DcdnasError
 from dcdnas.pages.run_files import write_results
@@ -37,10 +37,10 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
     check_pages(dashboard)
     check_wanted(plan, fidelity_check)
     existed = plan.folder.exists()
-    config = prepare(plan.folder, plan.config, plan.table)
+    plan = begun(plan)
     out.note(f"Run        {plan.folder}{' (continued)' if existed else ''}")
     out.note(f"Space      {plan.space.name}: {plan.space.description or plan.space.named}")
-    out.note(f"Budget     {', '.join(map(str, config.budgets)) or 'none'}")
+    out.note(f"Budget     {', '.join(map(str, plan.config.budgets)) or 'none'}")
     out.note(f"Data       {plan.data}")
     if plan.table:
         out.note(f"Latency    predicted for {plan.table.device}")
@@ -48,7 +48,7 @@ def start(out: Output, plan: Plan, dashboard: bool = False, fidelity_check: int 
     for note in plan.notes:
         out.warn(f"Note: {note}")
     out.line({"event": "start", "run": plan.folder.name, "folder": plan.folder, "space": plan.space.name, "notes": plan.notes,
-              "budgets": [str(b) for b in config.budgets], "trials": config.trials})  # fmt: skip
+              "budgets": [str(b) for b in plan.config.budgets], "trials": plan.config.trials})  # fmt: skip
     go(out, plan.folder, plan.execution, dashboard)
     if fidelity_check:
         check(out, load_run(plan.folder), plan.execution, fidelity_check)

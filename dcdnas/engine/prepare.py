@@ -61,11 +61,6 @@ def prepare(folder: Path, config: SearchConfig, table: LatencyTable | None = Non
     return config
 
 
-def other_kernels(folder: Path) -> str:
-    """Note for a run that continues with other CPU kernels than it was begun with; else empty."""
-    return SearchConfig.read(folder / "search.yaml").other_kernels
-
-
 def _copy_plugins(folder: Path, config: SearchConfig) -> None:
     """Copies the plugin files into the run's folder, so that a later session uses the same ones."""
     for name, record in config.plugins.items():

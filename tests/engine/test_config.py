@@ -18,9 +18,9 @@ from thoroughness import examples
 from dcdnas.core.budget import Budget
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
+from dcdnas.engine.beginning import other_kernels
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.continuing import extend, listed
-from dcdnas.engine.prepare import other_kernels
 from dcdnas.engine.rules import versions
 from dcdnas.errors import FileError, Resumable, RunError
 from dcdnas.tasks import ACCURACY, LOSS

@@ -10,11 +10,11 @@ from typing import Any
 from dcdnas.core.files import runs_folder
 from dcdnas.core.objective import DIRECTIONS, Objective
 from dcdnas.cost.latency.choosing import Told
+from dcdnas.engine.beginning import begun
 from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.continuing import extend
 from dcdnas.engine.planning.plan import make_plan
 from dcdnas.engine.planning.settings import SearchSettings
-from dcdnas.engine.prepare import prepare
 from dcdnas.errors import RunError, UsageError, nearest
 from dcdnas.tasks import ACCURACY, Elsewhere
 
@@ -65,8 +65,7 @@ def run_of_own_loop(
     goals = tuple(objectives) or (SHARE_OF_RIGHT,)
     flags = {**said, **TRAINED_ELSEWHERE, **_weighed(goals[1:], checked.minimize), "space": space, "budget": list(budget)}
     plan = make_plan(SearchSettings.gather(flags, project=False), told, Elsewhere(goals))
-    prepare(plan.folder, plan.config, plan.table, plan.execution.task)
-    return plan.folder
+    return begun(plan).folder
 
 
 def _found(folder: Path, trials: int) -> Path:

@@ -49,6 +49,7 @@ class Plan:
         space: the space compiled from the config, with its prices.
         table: latency table from which latencies are predicted; None when no latency is priced.
         notes: what the user should know before the start, one sentence each.
+        named: whether the user named the run; otherwise its folder is one that was free when the plan was made.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Plan:
     space: SearchSpace
     table: LatencyTable | None = None
     notes: tuple[str, ...] = ()
+    named: bool = True
 
     @property
     def data(self) -> str:
@@ -108,7 +110,7 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     folder = run_folder(settings, space, budgets)
     notes += [earlier.note] if earlier else []
     notes += [*notes_on_images(config.task), *notes_on_classes(space, config.task, chosen.images)]
-    return Plan(folder, config, execution, space, table, tuple(notes))
+    return Plan(folder, config, execution, space, table, tuple(notes), named=settings.name is not None)
 
 
 def number_of_starts(settings: SearchSettings) -> int:
