@@ -18,7 +18,8 @@ def begun(plan: Plan) -> Plan:
         The plan with the folder of the run and the config to search with.
     """
     if plan.named:
-        return replace(plan, config=prepare(plan.folder, plan.config, plan.table, plan.execution.task))
+        config = prepare(plan.folder, plan.config, plan.table, plan.execution.task)
+        return replace(plan, config=config, notes=(*plan.notes, *_note_on_weights(config, plan.config)))
     before = plan.folder.parent.is_dir()
     folder = _made(plan.folder)
     try:
@@ -50,3 +51,13 @@ def _made(folder: Path) -> Path:
             n += 1
         else:
             return one
+
+
+def _note_on_weights(config: SearchConfig, wanted: SearchConfig) -> list[str]:
+    """Note for a run that is continued and keeps other weights than this search would; else empty."""
+    if config.keep_weights == wanted.keep_weights:
+        return []
+    return [
+        f"the run keeps the weights that it was begun with, --keep-weights {config.keep_weights}. To keep those of "
+        f"--keep-weights {wanted.keep_weights}, begin a new run, with another --name."
+    ]

@@ -116,3 +116,11 @@ def test_status_says_how_much_disk_a_run_takes(run: Run, searched: Path) -> None
     size = sum(path.stat().st_size for path in Path("runs/done").rglob("*") if path.is_file())
     assert run("status", "done", "--json").json["bytes"] == size
     assert f"of it the weights of {len(files('done'))} trainings" in run("status", "done").out
+
+
+def test_a_run_that_is_continued_keeps_the_weights_that_it_was_begun_with_and_says_so(run: Run, project: Path) -> None:
+    words = (*SEARCH, "-n", "1", "--name", "own")
+    assert "keeps the weights" not in run(*words).err
+    said = run(*words, "--keep-weights", "all")
+    assert said.code == 0
+    assert "Note: the run keeps the weights that it was begun with, --keep-weights front." in " ".join(said.err.split())
