@@ -68,10 +68,23 @@ def test_weights_and_biases_gets_one_run_with_every_epoch(tmp_path: Path, monkey
     run = SimpleNamespace(log=told.append, finish=lambda: ended.append(True))
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **kw: started.append(kw) or run))
     trials = searched(tmp_path / "run", "wandb")
-    assert [s["id"] for s in started] == ["run"]
+    assert [s["name"] for s in started] == ["run"]
     assert ended == [True]
     last = {t["trial/number"]: t["trial/accuracy"] for t in told if "trial/number" in t}
     assert last == {t.number: t.score.values["accuracy"] for t in trials if t.score and t.score.curve}
+
+
+def test_weights_and_biases_continues_a_run_and_keeps_those_of_one_name_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids: list[str] = []
+    run = SimpleNamespace(log=lambda told: None, finish=lambda: None)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **kw: ids.append(kw["id"]) or run))
+    searched(tmp_path / "run", "wandb")
+    searched(tmp_path / "run", "wandb", trials=4)
+    searched(tmp_path / "elsewhere" / "run", "wandb")
+    assert ids[0] == ids[1] != ids[2]
+    assert all(id.startswith("run-") for id in ids)
 
 
 def test_mlflow_gets_a_metric_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
 from dcdnas.core.trial import Trial
 from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.store import Store
 from dcdnas.engine.trackers._base import Tracker
 
 __all__ = ["WeightsAndBiases"]
@@ -21,7 +23,7 @@ class WeightsAndBiases(Tracker):
         super().__init__(folder, config)
         wandb = import_module("wandb")
         self._run = wandb.init(
-            project="dcdnas", name=folder.name, id=folder.name, resume="allow", dir=str(folder), config=config.to_dict()
+            project="dcdnas", name=folder.name, id=_id_of(folder), resume="allow", dir=str(folder), config=config.to_dict()
         )
 
     def trial(self, trial: Trial) -> None:
@@ -40,3 +42,10 @@ class WeightsAndBiases(Tracker):
     def close(self) -> None:
         """Ends the Weights & Biases run."""
         self._run.finish()
+
+
+def _id_of(folder: Path) -> str:
+    """The run's name and the time at which it was created, because searches in other folders have runs of the same name."""
+    with closing(Store(folder)) as store:
+        created = store.meta("created") or 0.0
+    return f"{folder.name}-{int(1000 * created):x}"
