@@ -96,7 +96,7 @@ def test_mlflow_gets_a_metric_a_trial(tmp_path: Path, monkeypatch: pytest.Monkey
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     searched(tmp_path / "run", "mlflow")
-    assert {("trial_0_accuracy", epoch) for epoch in (1, 2, 3)} <= set(told)
+    assert {(f"trial_0_{name}", epoch) for name in ("accuracy", "loss") for epoch in (1, 2, 3)} <= set(told)
     assert ended == [True]
 
 

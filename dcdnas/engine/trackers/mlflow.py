@@ -28,10 +28,10 @@ class MLflow(Tracker):
         self._mlflow.log_params({"sampler": config.sampler, "seed": config.seed, "budgets": ", ".join(map(str, config.budgets))})
 
     def trial(self, trial: Trial) -> None:
-        """Logs one point of the trial's curve."""
+        """Logs one point of the trial's curve of each objective."""
         if trial.score is not None:
-            name = self.config.objectives[0].name
-            self._mlflow.log_metric(f"trial_{trial.number}_{name}", trial.score.values[name], step=trial.score.epochs)
+            for name, value in trial.score.values.items():
+                self._mlflow.log_metric(f"trial_{trial.number}_{name}", value, step=trial.score.epochs)
 
     def search(self, ended: int, hypervolume: float, best: float | None) -> None:
         """Logs the hypervolume and the best value of the primary objective."""
