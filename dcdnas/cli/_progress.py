@@ -89,7 +89,7 @@ class JsonLines(Watcher):
         self.out.line(
             {
                 "event": "trial", "number": trial.number, "state": trial.state, "origin": trial.origin,
-                progress.objective.name: progress.objective.of(score), **trial.cost.values,
+                **{o.name: o.of(score) for o in (progress.objective, *progress.further)}, **trial.cost.values,
                 "epochs": score.epochs if score else 0, "seconds": score.seconds if score else 0.0,
                 "digest": trial.architecture.digest, "reason": trial.reason, "failure": trial.failure,
                 **standing(progress),

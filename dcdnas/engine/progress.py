@@ -29,6 +29,7 @@ class Progress:
         left: estimated seconds for the remaining trainings; None before the first training of the session has ended.
         latest: the trial that changed last.
         guessing: whether the best network cannot be distinguished from guessing.
+        further: the further objectives that the search optimises.
     """
 
     asked: int
@@ -43,6 +44,7 @@ class Progress:
     left: float | None
     latest: Trial | None
     guessing: bool
+    further: tuple[Objective, ...] = ()
 
 
 class Watch:
@@ -76,6 +78,7 @@ class Watch:
             left=seconds / done * max(0, loop.config.trials - loop.ended) if done else None,
             latest=standing.latest,
             guessing=self._guessing(standing.best),
+            further=loop.config.goals.objectives[1:],
         )
 
     def _guessing(self, best: Trial | None) -> bool:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 
 import pytest
+from written_runs import trial
 
 from dcdnas.cli._output import Output, accept_every_character
+from dcdnas.cli._progress import JsonLines
 from dcdnas.cli._tables import table
+from dcdnas.core.trial import Score
+from dcdnas.engine.progress import Progress
 from dcdnas.errors import DcdnasError
+from dcdnas.tasks import ACCURACY, Objective
 
 ATTACK = "failed\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt.exe\rover\b"
 SHOWN = "failed�]0;owned��[2J�31m�txt.exe�over�"
@@ -71,3 +77,14 @@ def test_an_encoding_that_has_a_character_writes_it(monkeypatch: pytest.MonkeyPa
     sys.stdout.write("± é \N{EN DASH}")
     sys.stdout.flush()
     assert written.getvalue() == "± é -".encode("latin-1")
+
+
+def test_the_event_of_a_training_has_every_objective_of_the_search(capsys: pytest.CaptureFixture[str]) -> None:
+    recall = Objective("recall", "maximize", worst=0.0, best=1.0)
+    latest = replace(trial(0, 0.5, 50.0), score=Score({"accuracy": 0.5, "recall": 0.25}, 3, 2.0))
+    before = Progress(10, 0, {}, 0, None, ACCURACY, None, 0.0, 1.0, None, None, False, (recall,))
+    watcher = JsonLines(Output(as_json=True), "run")
+    watcher(before)
+    watcher(replace(before, ended=1, states={"finished": 1}, latest=latest))
+    event = json.loads(capsys.readouterr().out)
+    assert (event["accuracy"], event["recall"]) == (0.5, 0.25)
