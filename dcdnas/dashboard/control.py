@@ -55,7 +55,7 @@ def resume(live: LiveRun, wanted: Wanted, number: int) -> dict[str, Any]:
         raise UsageError(f"more trainings: cannot be {more!r}. Allowed: a whole number, 0 to {MOST_MORE:,}.")
     if not live.run.resumable:
         raise UsageError(f"{live.run.name} cannot be resumed from a page. Continue with: {live.run.to_go_on}")
-    if live.run.status == "finished" and not more:
+    if live.run.status == "finished" and live.run.ended >= live.run.asked and not more:
         raise UsageError(f"{live.run.name} has finished all requested trainings. Enter how many more to run.")
     return {"said": resume_beside(live.folder, more)}
 

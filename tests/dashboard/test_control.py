@@ -205,6 +205,16 @@ def test_a_run_that_resume_refuses_offers_no_button_and_says_what_goes_on(
     assert "/resume" in control_site.get("/runs/good").text
 
 
+def test_a_run_whose_time_was_up_is_resumed_without_more_trainings(control_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcdnas.dashboard.control.resume_beside", lambda folder, more: f"{folder.name} goes on with {more} more")
+    write_run(control_site.root / "late", [trial(0, 0.7, 90.0)], ending=Ending.TIME_IS_UP, trials=5)
+    write_run(control_site.root / "done", [trial(0, 0.7, 90.0)])
+    assert '<button type="button" class="button primary" data-send="/runs/late/resume">' in control_site.get("/runs/late").text
+    assert '"button primary while-interrupted" data-send="/runs/done/resume">' in control_site.get("/runs/done").text
+    assert said(control_site.post("/runs/late/resume", {}, SECRET)) == "late goes on with 0 more"
+    assert "has finished all requested trainings" in said(control_site.post("/runs/done/resume", {}, SECRET))
+
+
 @pytest.mark.slow
 def test_resume_searches_in_a_process_of_its_own(control_site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = tmp_path / "dcdnas.yaml"
