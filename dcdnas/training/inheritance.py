@@ -43,7 +43,7 @@ def inherit(network: Network, parent: Network) -> tuple[str, ...]:
         if not _begun(part, theirs.get(name)):
             fresh.append(name)
     for name, block in network.named_modules():
-        if name not in theirs and getattr(block, "residual", False):
+        if name not in theirs and getattr(block, "residual", False) is True:  # of a layer of dcd it is a module
             fresh.remove(f"{name}.{_as_identity(block)}")
     return tuple(fresh)
 

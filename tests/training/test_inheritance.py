@@ -105,6 +105,14 @@ def test_a_deeper_network_has_the_function_of_the_shallower_one() -> None:
     torch.testing.assert_close(answer(child), answer(parent), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["paper", "code"])
+def test_so_has_a_deeper_network_of_dcd(variant: str) -> None:
+    slots = {"*.expand, *.project": {"dcd": {"variant": variant}}}
+    parent, child = trained(), network(slots=slots, depth={"*": 2, "stage1": 1})
+    assert {name.split(".")[1] for name in inherit(child, parent)} == {"block2"}
+    torch.testing.assert_close(answer(child), answer(parent), rtol=1e-3, atol=1e-4)
+
+
 def test_so_has_one_with_contexts() -> None:
     parent, child = trained(), network(context={"stage2": {"hamburger": {"rank": 2}}})
     assert inherit(child, parent) == ("stage2.context.lower", "stage2.context.ham", "stage2.context.upper")
