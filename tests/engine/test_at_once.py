@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,30 +131,53 @@ def test_what_is_stopped_goes_on_to_the_same_bits(task: TrainingTask, straight: 
 
 @on_ray
 def test_a_training_that_fails_is_named_and_costs_no_other(task: TrainingTask, straight: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"1 of 2 trainings could not continue.*second: "):
+    with pytest.raises(TrainingError, match=r"1 of 2 trainings could not continue; continue.*second seed 0: "):
         train(tmp_path, task, second=replace(task, lr=1e30, ema=0.0))
     ours, theirs = (load_file(folder / "first/seed-0/last.safetensors") for folder in (tmp_path, straight))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch, fit: Callable[[], None]) -> ModuleType:
+    """The module that runs trials, with a function in place of Ray Tune."""
+    from dcdnas.engine.executors.ray import _at_once
+
+    for wraps in ("logged", "cluster"):
+        monkeypatch.setattr(_at_once, wraps, lambda _: nullcontext())
+    monkeypatch.setattr(_at_once, "_tuner", lambda *_: SimpleNamespace(fit=fit))
+    return _at_once
+
+
+def kept_in(folder: Path, name: str, found: Architecture, seed: int = 0) -> Trial:
+    """A training whose folder is there."""
+    place = folder / name / f"seed-{seed}"
+    place.mkdir(parents=True)
+    return Trial(name, found, replace(TASK, epochs=3, seed=seed), TrainingFolder(place, {}), "cpu", FRESH)
+
+
+def test_every_seed_that_fails_is_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = [kept_in(tmp_path, "one", network().architecture, seed) for seed in (0, 1)]
+
+    def fit() -> None:
+        for trial in trials:
+            (trial.place.path / "failed.txt").write_text(f"the loss of {trial.task.seed} is nan.", encoding="utf-8")
+
+    at_once = without_ray(monkeypatch, fit)
+    said = r"2 of 2 trainings could not continue\. one seed 0: the loss of 0 is nan\. one seed 1: the loss of 1 is nan\.$"
+    with pytest.raises(TrainingError, match=said):
+        at_once.run_trials(trials, 2, tmp_path / "ray.log", lambda trial, rows: None, lambda: False, "")
 
 
 @pytest.mark.parametrize("epochs", [3, 2])
 def test_a_stop_that_is_asked_for_after_the_last_epoch_of_all_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
-    from dcdnas.engine.executors.ray import _at_once
-
     def fit() -> None:
         for trial, rows in zip(trials, (3, epochs), strict=True):
             lines = [f"{epoch},0.1,1.0,0.5,1.0," for epoch in range(1, rows + 1)]
             header = "epoch,learning_rate,training_loss,validation_accuracy,seconds,images_per_second"
             (trial.place.path / "epochs.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
 
-    trials = []
-    for name, found in zip(NAMES, architectures(), strict=True):
-        (tmp_path / name).mkdir()
-        trials.append(Trial(name, found, replace(TASK, epochs=3), TrainingFolder(tmp_path / name, {}), "cpu", FRESH))
-    for wraps in ("logged", "cluster"):
-        monkeypatch.setattr(_at_once, wraps, lambda _: nullcontext())
-    monkeypatch.setattr(_at_once, "_tuner", lambda *_: SimpleNamespace(fit=fit))
+    trials = [kept_in(tmp_path, name, found) for name, found in zip(NAMES, architectures(), strict=True)]
+    at_once = without_ray(monkeypatch, fit)
     with nullcontext() if epochs == 3 else pytest.raises(Resumable, match="stopped"):
-        _at_once.run_trials(trials, 2, tmp_path / "ray.log", lambda trial, rows: None, lambda: True, "")
+        at_once.run_trials(trials, 2, tmp_path / "ray.log", lambda trial, rows: None, lambda: True, "")

@@ -57,7 +57,7 @@ def run_trials(
         with logged(log), cluster(Execution(jobs=jobs, address=address)), own_handlers():
             error = followed(_tuner(trials, jobs, own).fit, look)
         stopped = stopping() and any(len(rows_in(t.place.path / EPOCHS)) < t.task.epochs for t in trials)
-        failed = {trial.name: (trial.place.path / FAILED).read_text("utf-8") for trial in trials if _has(trial, FAILED)}
+        failed = [f"{t.name} seed {t.task.seed}: {(t.place.path / FAILED).read_text('utf-8')}" for t in trials if _has(t, FAILED)]
     finally:
         _clear(trials)
         shutil.rmtree(own, ignore_errors=True)
@@ -68,10 +68,8 @@ def run_trials(
             f"Ray Tune gave up: {described(error)}. What was saved is in {log.parent}; continue it with --resume."
         )
     if failed:
-        raise TrainingError(
-            f"{len(failed)} of {len(trials)} trainings could not continue; continue the others with --resume. "
-            + " ".join(f"{name}: {why}" for name, why in failed.items())
-        )
+        others = "; continue the others with --resume" if len(failed) < len(trials) else ""
+        raise TrainingError(f"{len(failed)} of {len(trials)} trainings could not continue{others}. {' '.join(failed)}")
     if stopped:
         raise Resumable(f"stopped; all trainings are saved in {log.parent}. Continue them with the same command and --resume.")
 
