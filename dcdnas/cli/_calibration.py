@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcdnas.cli._labelled import Wanted, labelled
+from dcdnas.cli._labelled import Wanted, labelled, recipe_of, skipped
 from dcdnas.cli._output import Output
 from dcdnas.data import Split, split
-from dcdnas.engine.planning.settings import share
 from dcdnas.errors import UsageError
 from dcdnas.export import Model
 from dcdnas.training.full import VALIDATION
@@ -27,14 +26,11 @@ def calibrating(out: Output, name: str, model: Model, trained: Path | None, data
     Raises:
         UsageError: when the data set is not known, or the network is not trained.
     """
-    known = model.provenance.get("training") or model.provenance.get("recipe") or {}
-    images_of = data or known.get("data")
+    images_of = data or recipe_of(model).get("data")
     if trained is None or not images_of:
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
         raise UsageError(f"--quantize int8 needs {lacking}, and {name} has none. Give them.")
     a = model.architecture
     wanted = Wanted(name, a.input, a.classes, model.labels, bool(a.head), model.grey_range)
-    of_training = known.get("skip_damaged")
-    as_trained = float(of_training) if isinstance(of_training, (int, float)) else 0.0
-    skip = as_trained if skip_damaged is None else share(skip_damaged)
+    skip = skipped(model, skip_damaged)
     return split(labelled(out, wanted, images_of, skip, test=False), VALIDATION)

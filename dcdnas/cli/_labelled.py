@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from dcdnas.cli._output import Output
 from dcdnas.core.units import counted
 from dcdnas.data import Images, load_sized, load_test, open_source, ordered_as
+from dcdnas.engine.planning.settings import share
 from dcdnas.errors import UsageError
+from dcdnas.export import Model
 from dcdnas.training.full import DECODED
 from dcdnas.training.judging import check_masks
 
@@ -76,6 +79,24 @@ def labelled(out: Output, wanted: Wanted, data: str, skip: float, test: bool) ->
         return ordered_as(images, wanted.labels)
     out.note(f"Note: {wanted.called} does not name its classes; they are assumed to be those of {data}, in the same order.")
     return images
+
+
+def recipe_of(model: Model) -> Mapping[str, Any]:
+    """The recipe of a network's training, else that of the short training of a search; empty if it is not known."""
+    known = model.provenance.get("training") or model.provenance.get("recipe")
+    return known if isinstance(known, Mapping) else {}
+
+
+def skipped(model: Model, said: str | None) -> float:
+    """Number or share of damaged pictures that may be left out.
+
+    Args:
+        model: the network and what is known of its training.
+        said: as given on the command line; None for that of the training.
+    """
+    of_training = recipe_of(model).get("skip_damaged")
+    as_trained = float(of_training) if isinstance(of_training, (int, float)) else 0.0
+    return as_trained if said is None else share(said)
 
 
 def say_lacks(out: Output, images: Images, part: str) -> None:

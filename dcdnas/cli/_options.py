@@ -182,6 +182,14 @@ SkipDamagedInCalibration = Annotated[
         help="Number or share of damaged pictures that --quantize may skip, like 12 or 1%; by default that of the training.",
     ),
 ]
+SkipDamagedAsInTraining = Annotated[
+    str | None,
+    typer.Option(
+        "--skip-damaged",
+        metavar="N|N%",
+        help="Number or share of damaged pictures that may be skipped, like 12 or 1%; by default that of the training.",
+    ),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="Stop a training as hung after this time, like 10m.", rich_help_panel=RECIPE)
 ]

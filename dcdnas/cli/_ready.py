@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dcdnas.cli._labelled import say_absent, say_lacks
+from dcdnas.cli._labelled import say_absent, say_lacks, skipped
 from dcdnas.cli._output import Output
 from dcdnas.cli._recipe import task_of
 from dcdnas.cli._source import Source as Found
@@ -95,12 +95,20 @@ def read_images(out: Output, found: Found, task: TrainingTask, grey_range: float
     return images
 
 
-def images_as_trained(out: Output, found: Found, task: TrainingTask, model: Model) -> Images:
+def images_as_trained(out: Output, found: Found, task: TrainingTask, model: Model, skip_damaged: str | None) -> Images:
     """Reads the training part of a data set in the class order, normalisation and grey range of a network's own training.
+
+    Args:
+        out: output for notes.
+        found: the network.
+        task: names the data set.
+        model: what is known of the network's training.
+        skip_damaged: number or share of damaged pictures that may be left out; None for that of the training.
 
     Raises:
         DataError: when the images are of other classes than those of the training.
     """
+    task = replace(task, skip_damaged=skipped(model, skip_damaged))
     images, scale = read_images(out, found, task, model.grey_range), model.normalisation
     images = ordered_as(images, model.labels) if model.labels else images
     return replace(images, mean=scale.mean, std=scale.std) if scale else images

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcdnas.cli._options import Source
+from dcdnas.cli._options import SkipDamagedAsInTraining, Source
 from dcdnas.cli._output import Output
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def attention(
         ),
     ] = None,
     images: Annotated[int, typer.Option(metavar="N", min=2, help="Number of validation images.")] = 512,
+    skip_damaged: SkipDamagedAsInTraining = None,
 ) -> None:
     """Measure how much the attentions of each layer, and with them its output, depend on the image.
 
@@ -56,7 +57,8 @@ def attention(
     found = open_source(source, trial)[0]
     check_classifier(found)
     weights = weights or found.weights
-    result = with_weights(out, found, data, weights, images) if weights else trained_again(out, found, data, images)
+    read = data, skip_damaged
+    result = with_weights(out, found, *read, weights, images) if weights else trained_again(out, found, *read, images)
     out.document({"name": found.name, **asdict(result)})
     right = f"{100 * result.accuracy:.1f} % of the validation images right"
     out.show(f"{found.name}: {result.weights}; {right}")
@@ -80,7 +82,7 @@ def check_classifier(found: Found) -> None:
         raise UsageError(f"{found.name} scores pixels ({found.architecture.named}). Allowed: one that classifies whole images.")
 
 
-def with_weights(out: Output, found: Found, data: str, weights: Path, count: int) -> Attentions:
+def with_weights(out: Output, found: Found, data: str, skip_damaged: str | None, weights: Path, count: int) -> Attentions:
     """Measures the attentions of a network whose trained weights are in a file.
 
     Raises:
@@ -102,17 +104,17 @@ def with_weights(out: Output, found: Found, data: str, weights: Path, count: int
         task = task_of(found.run.folder, found.trial)
     else:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-    images = images_as_trained(out, found, task, as_trained(found.model(), weights, found.path))
+    images = images_as_trained(out, found, task, as_trained(found.model(), weights, found.path), skip_damaged)
     network, validation = load_trained(found.architecture, images, weights)
     readings = readings_in(weights.with_name(FILE))
     return attentions(network, validation, count, f"weights of {weights}", readings)
 
 
-def trained_again(out: Output, found: Found, data: str, count: int) -> Attentions:
+def trained_again(out: Output, found: Found, data: str, skip_damaged: str | None, count: int) -> Attentions:
     """Trains a run's trial again as in the search and measures its attentions.
 
     Raises:
-        UsageError: when the trial was not trained, or was trained on other images than `data`.
+        UsageError: when the trial was not trained, or was trained on other images than these.
     """
     from dcdnas.analysis.attention import attentions
     from dcdnas.core.units import counted
@@ -127,6 +129,11 @@ def trained_again(out: Output, found: Found, data: str, count: int) -> Attention
     task = task_of(found.run.folder, trial)
     if data and data != task.data:
         raise UsageError(f"-d {data}: the search trained on {task.data}. Leave -d out, or give weights with --weights.")
+    if skip_damaged is not None:
+        raise UsageError(
+            f"--skip-damaged {skip_damaged}: the training is repeated as in the search, which allowed {task.skip_damaged:g}. "
+            "Leave --skip-damaged out, or give weights with --weights."
+        )
     out.note(f"Training trial {trial.number} again as in the search: {counted(task.epochs, 'epoch')} on {task.data}")
 
     def told(report: EpochResult) -> bool:

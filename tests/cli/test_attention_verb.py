@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pytest
 from commands import Run
+from PIL import Image
 
 from dcdnas.cli._attention_table import curve
 from dcdnas.results import load_run
@@ -61,6 +63,26 @@ def test_weights_that_were_trained_in_earnest_are_taken_as_they_are(run: Run, se
         run("attention", "out/seed-0", "-d", "npz:some.npz", "--weights", "elsewhere.safetensors", "--json").json["course"]
         is None
     )
+
+
+def test_damaged_pictures_of_the_training_are_left_out_again(run: Run, searched: Path) -> None:
+    for part, name, number in product(("train", "test"), "ab", range(10)):
+        folder = searched / "set" / part / name
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (28, 28), 25 * number).save(folder / f"{number}.png")
+    (searched / "set" / "train" / "a" / "1.png").write_bytes(b"damaged")
+    number = str(dynamic_trial(searched / "runs" / "done"))
+    trained = run("train", "done", "--trial", number, "-d", "folder:set", "--epochs", "1", "--skip-damaged", "1", "-o", "out")
+    assert trained.code == 0, trained.err
+    again = "attention", "out", "-d", "folder:set"
+    said = run(*again)
+    assert said.code == 0, said.err
+    assert "1 damaged left out" in " ".join(said.err.split())
+    (searched / "set" / "train" / "a" / "2.png").write_bytes(b"damaged")
+    assert "2 of 20 pictures cannot be read; 1 may be left out." in " ".join(run(*again).err.split())
+    assert run(*again, "--skip-damaged", "10%").code == 0
+    said = run("attention", "done", "--trial", number, "--skip-damaged", "1")
+    assert (said.code, "--skip-damaged 1: the training is repeated as in the search" in said.err) == (2, True)
 
 
 def test_the_attentions_of_several_networks_are_refused(run: Run, project: Path) -> None:
