@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +64,9 @@ def mask_files(folder: Path, pictures: Sequence[Path]) -> Mapping[Path, Path]:
     """Maps each picture to its mask file: its name with the suffix ``.png``, which is appended where two would be the same."""
     shared = Path(os.path.commonpath([os.path.abspath(picture.parent) for picture in pictures]))
     inside = {picture: Path(os.path.abspath(picture)).relative_to(shared) for picture in pictures}
-    short = [path.with_suffix(".png") for path in inside.values()]
-    return {
-        picture: folder / (path.with_suffix(".png") if short.count(path.with_suffix(".png")) == 1 else f"{path}.png")
-        for picture, path in inside.items()
-    }
+    short = {picture: path.with_suffix(".png") for picture, path in inside.items()}
+    alike = Counter(short.values())
+    return {p: folder / (short[p] if alike[short[p]] == 1 else f"{path}.png") for p, path in inside.items()}
 
 
 def shares(answer: Tensor, classes: Sequence[str], top: int) -> list[dict[str, Any]]:

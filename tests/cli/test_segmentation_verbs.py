@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -16,6 +17,7 @@ from PIL import Image
 from thoroughness import slow_but
 
 import dcdnas
+from dcdnas.cli._mask_prediction import mask_files
 from dcdnas.core.architecture import Architecture
 from dcdnas.cost import price
 from dcdnas.dashboard.background import beside
@@ -238,6 +240,17 @@ def test_masks_of_pictures_are_written_and_are_those_that_the_data_set_is_judged
         refused = run("predict", "kept", "pictures/a", "-o", target)
         assert (refused.code, "has files that are not masks of an earlier prediction" in refused.err) == (2, True)
     assert (folder / "a" / "0.png").read_bytes() == before
+
+
+def test_masks_of_many_pictures_are_named_at_once() -> None:
+    pictures = [Path(f"pictures/{number}{suffix}") for number in range(4000) for suffix in (".jpg", ".png")]
+    begun = time.process_time()
+    found = mask_files(Path("masks"), [*pictures, Path("pictures/alone.jpg")])
+    assert time.process_time() - begun < 5
+    assert {found[pictures[0]], found[pictures[1]], found[Path("pictures/alone.jpg")]} == {
+        Path("masks/0.jpg.png"), Path("masks/0.png.png"), Path("masks/alone.png"),
+    }  # fmt: skip
+    assert len(set(found.values())) == len(pictures) + 1
 
 
 def test_an_evaluation_of_masks_is_written(run: Run, found: Path) -> None:
