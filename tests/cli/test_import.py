@@ -95,3 +95,29 @@ def test_a_folder_with_a_training_is_not_overwritten(run: Run, checkpoint: Path)
     assert "base contains a training (seed-0)" in said.err
     assert [p.name for p in Path("base").iterdir() if p.is_file()] == ["config.yaml"]
     assert Path("base/config.yaml").read_text() == "of the training"
+
+
+@pytest.mark.parametrize("left", ["epochs.csv", "last.safetensors"])
+def test_nor_is_the_folder_of_one_of_its_seeds(run: Run, checkpoint: Path, left: str) -> None:
+    Path("base").mkdir()
+    for name in (left, "model.safetensors"):
+        Path("base", name).write_bytes(b"of the training")
+    said = run("import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS)
+    assert (said.code, f"base contains a training ({left})" in said.err) == (2, True)
+    assert sorted(p.name for p in Path("base").iterdir()) == sorted([left, "model.safetensors"])
+    assert Path("base/model.safetensors").read_bytes() == b"of the training"
+
+
+def test_programs_of_an_earlier_network_do_not_stay_beside_the_weights(run: Run, checkpoint: Path) -> None:
+    given = "import", "odconv/base_mobilenetv2", str(checkpoint), *SETTINGS
+    assert run(*given).code == 0
+    Path("base/model.onnx").write_bytes(b"of the same weights")
+    Path("base/notes.txt").write_text("mine")
+    assert run(*given).code == 0
+    assert sorted(p.name for p in Path("base").iterdir()) == ["config.yaml", "model.onnx", "model.safetensors", "notes.txt"]
+    kept = torch.load(checkpoint)
+    kept["state_dict"]["module.features.0.0.weight"] += 1
+    torch.save(kept, checkpoint)
+    assert run(*given).code == 0
+    assert sorted(p.name for p in Path("base").iterdir()) == ["config.yaml", "model.safetensors", "notes.txt"]
+    assert torch.equal(dcdnas.load("base").stem.conv.weight, kept["state_dict"]["module.features.0.0.weight"])
