@@ -17,7 +17,7 @@ from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Score
 from dcdnas.data import Images, Split, load, load_sized, load_test, open_source
 from dcdnas.errors import Resumable, UsageError
-from dcdnas.networks import Network, build_network, for_proxy
+from dcdnas.networks import Network, build_network, class_of, for_proxy
 from dcdnas.training.folder import Row, TrainingFolder, check_kept, described
 from dcdnas.training.judging import check_masks
 from dcdnas.training.loop import Clock, Training, evaluate, seeded
@@ -80,13 +80,19 @@ def images_for(architecture: Architecture, task: TrainingTask, grey_range: float
 def fitted(architecture: Architecture, images: Images) -> Architecture:
     """Returns the architecture unchanged if it has the images' size and classes, else adapted to them as for a proxy.
 
+    At images of the size of its input the network keeps all strides, however small its last map is.
+
     Raises:
         UsageError: when the images have masks and the network has no head that scores pixels, or the other way round.
     """
     check_masks("the network", bool(architecture.head), images)
     if architecture.input == images.shape and architecture.classes == len(images.classes):
         return architecture
-    return for_proxy(architecture, images.shape, len(images.classes))
+    adapted = for_proxy(architecture, images.shape, len(images.classes))
+    if architecture.input[1:] != images.shape[1:]:
+        return adapted
+    cls = class_of(architecture)
+    return replace(adapted, settings=cls.written(cls.complete(architecture.settings)))
 
 
 class Watcher:

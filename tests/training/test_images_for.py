@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.task import TrainingTask
 from dcdnas.data import at_size, load, load_test, split
-from dcdnas.training.full import images_for
+from dcdnas.networks import build_network
+from dcdnas.training.full import fitted, images_for
 
 SIZES = [(32, 48), (48, 32), (32, 32), (48, 48), (32, 96), (20, 30)]
 
@@ -63,3 +65,15 @@ def test_arrays_of_other_classes_keep_their_size_and_a_resolution_is_followed(tm
     name = arrays(tmp_path, 20, 30)
     assert images_for(network(32, 48, classes=5), TrainingTask(data=name)).shape == (1, 20, 30)
     assert images_for(network(32, 48), TrainingTask(data=name, resolution=24)).shape == (1, 24, 24)
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_a_network_keeps_its_strides_at_images_of_its_own_size(tmp_path: Path, classes: int) -> None:
+    images = load(arrays(tmp_path, 4, 4))
+    settings = {"channels": (8, 8), "depth": 1, "strides": (2, 2), "stem_stride": 1}
+    deployed = Architecture("mobilenetv2", settings, {}, (1, 4, 4), classes)
+    network = build_network(fitted(deployed, images))
+    assert network.architecture.classes == 3
+    assert network.forward_features(torch.zeros(2, 1, 4, 4)).shape[2:] == (1, 1)
+    larger = replace(deployed, input=(1, 64, 64))
+    assert build_network(fitted(larger, images)).forward_features(torch.zeros(2, 1, 4, 4)).shape[2:] == (4, 4)
