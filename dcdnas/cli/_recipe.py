@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dcdnas.cli._source import with_own_code
 from dcdnas.core.task import EARLIER_TASK, TrainingTask
 from dcdnas.core.yaml_lines import parse_yaml
 from dcdnas.engine.planning import RECIPE
@@ -32,12 +33,8 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
             a run with a user's own task.
     """
     if run and run.own_task:
-        begun = "trained by your own program, with ask-tell" if run.trained_elsewhere else f"searched for the task {run.own_task}"
-        raise UsageError(
-            f"{run.name} was {begun}, and `dcdnas train` trains only for classification and segmentation. Export its networks "
-            f"(`dcdnas export {run.called}`), build them with dcdnas.build, and train them with "
-            f"{'that program' if run.trained_elsewhere else 'the code of the task'}."
-        )
+        only = "`dcdnas train` trains only for classification and segmentation"
+        raise UsageError(with_own_code(run, only, "train them"))
     known = {k: v for k, v in {**EARLIER_TASK, **(run.config.get("task") or {})}.items() if k in RECIPE} if run else {}
     known = {**(known if recipe is None else {}), "epochs": EPOCHS, **(read_recipe(recipe) if recipe else {})}
     further: dict[str, Any] = {}

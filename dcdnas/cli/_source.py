@@ -135,11 +135,30 @@ def open_trained(source: Path, weights: Path | None) -> Opened:
     folder = run_called(source)
     if folder:
         named = called(folder)
+        run = load_run(folder)
+        if run.own_task:
+            only = "`dcdnas predict` and `dcdnas evaluate` take only networks that `dcdnas train` can train"
+            raise UsageError(with_own_code(run, only, "test them"))
         raise UsageError(
             f"{source} is a run, whose network has to be trained first: `dcdnas train {named} -d DATA -o DIR`. "
             "Then give that folder, DIR, in place of the run."
         )
     return open_network(source, weights)
+
+
+def with_own_code(run: Run, why: str, then: str) -> str:
+    """Says that only the user's own task or program knows the images of a run, and how its networks can be used nevertheless.
+
+    Args:
+        run: run of the user's own task, or of ask-tell.
+        why: why the command cannot use the run, as a clause.
+        then: what the user can do with the networks, like ``train them``.
+    """
+    begun = "trained by your own program, with ask-tell" if run.trained_elsewhere else f"searched for the task {run.own_task}"
+    return (
+        f"{run.name} was {begun}, and {why}. Export its networks (`dcdnas export {run.called}`), build them with dcdnas.build, "
+        f"and {then} with {'that program' if run.trained_elsewhere else 'the code of the task'}."
+    )
 
 
 def run_called(source: str | Path) -> Path | None:

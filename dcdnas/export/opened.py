@@ -78,7 +78,7 @@ class Opened:
         if said is None:
             raise UsageError(
                 f"{self.path} does not say how its images are normalised, so its predictions would be wrong. "
-                "Export it again from the run or the trained folder, which record it."
+                "Export it again from the run or the trained folder, which record it; a network of your own task needs its code."
             )
         with torch.inference_mode():
             x = normalised(pixels, said.mean, said.std)

@@ -171,6 +171,8 @@ def test_workers_of_other_processes_know_the_task(run: Run, own: Path, executor:
             "was searched for the task auc-task, and `dcdnas train` trains only for classification and segmentation. Export",
         ),
         (("attention", "done"), "dcdnas cannot read the images of the task auc-task"),
+        (("evaluate", "done", "-d", "fashion-mini"), "was searched for the task auc-task, and `dcdnas predict` and `dcdnas"),
+        (("predict", "done", "pictures"), "build them with dcdnas.build, and test them with the code of the task."),
     ],
 )
 def test_what_is_for_classifiers_refuses_its_run(run: Run, found: Path, command: tuple[str, ...], why: str) -> None:
