@@ -73,7 +73,8 @@ class Export:
         if self.weights is None:
             raise UsageError(
                 "torch and standalone write trained weights, and there are none. `dcdnas train` makes them: export the folder "
-                f"that it wrote (with config.yaml and {WEIGHTS}), or name a file with --weights."
+                f"that it wrote (with config.yaml and {WEIGHTS}), or name a file with --weights; a training of your own makes "
+                "such a file with safetensors.torch.save_file(network.state_dict(), FILE)."
             )
         return [save_weights(self.network, self.folder / WEIGHTS, self.model.metadata())]
 

@@ -297,3 +297,13 @@ def test_an_export_that_fails_while_its_files_are_moved_leaves_a_folder_as_it_wa
         export_model(OTHER, tmp_path / "out", ["config"])
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert names(tmp_path) == ["out", "trained.safetensors"]
+
+
+def test_without_weights_an_export_says_how_a_training_of_ones_own_gives_them(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"with safetensors\.torch\.save_file\(network\.state_dict\(\), FILE\)"):
+        export_model(MODEL, tmp_path / "out", ["config", "torch"])
+    network = build_network(ARCHITECTURE)
+    save_file(network.state_dict(), tmp_path / "own.safetensors")
+    export_model(MODEL, tmp_path / "out", ["config", "torch"], tmp_path / "own.safetensors")
+    loaded = dcdnas.load(tmp_path / "out").state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in network.state_dict().items())
