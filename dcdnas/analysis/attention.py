@@ -34,7 +34,8 @@ def attentions(network: Network, validation: Images, count: int, weights: str, r
     """
     some = validation.take(torch.arange(min(count, len(validation)), device=validation.rows.device))
     accuracy = evaluate(network, validation)["accuracy"]
-    return Attentions(validation.name, len(some), weights, accuracy, tuple(dynamics(network, some)), course_of(readings))
+    found = tuple(dynamics(network, some))
+    return Attentions(validation.name, len(some) - len(some.met), weights, accuracy, found, course_of(readings))
 
 
 @torch.inference_mode()

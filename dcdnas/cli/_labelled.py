@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dcdnas.cli._output import Output
@@ -101,10 +101,15 @@ def skipped(model: Model, said: str | None) -> float:
 
 def say_lacks(out: Output, images: Images, part: str) -> None:
     """Reports which damaged pictures were left out of a part of a data set, and which classes have no images in it."""
-    if images.damaged:
-        more = f" And {len(images.damaged) - NAMED} more." if len(images.damaged) > NAMED else ""
-        out.note(f"{images.name}, {part} part: {len(images.damaged)} damaged left out. {' '.join(images.damaged[:NAMED])}{more}")
+    say_damaged(out, images.name, part, images.damaged)
     say_absent(out, images, part)
+
+
+def say_damaged(out: Output, name: str, part: str, damaged: Sequence[str]) -> None:
+    """Reports which damaged pictures were left out of a part of a data set, one sentence each; nothing if there are none."""
+    if damaged:
+        more = f" And {len(damaged) - NAMED} more." if len(damaged) > NAMED else ""
+        out.note(f"{name}, {part} part: {len(damaged)} damaged left out. {' '.join(damaged[:NAMED])}{more}")
 
 
 def say_absent(out: Output, images: Images, part: str) -> None:

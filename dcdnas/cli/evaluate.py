@@ -59,7 +59,7 @@ def evaluate(
     Examples:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist  |  dcdnas evaluate model.onnx -d cifar10:/data -o judged
     """
     from dcdnas.cli._evaluation import write
-    from dcdnas.cli._labelled import Wanted, labelled
+    from dcdnas.cli._labelled import Wanted, labelled, say_damaged
     from dcdnas.cli._source import open_trained
     from dcdnas.engine.planning.settings import share
     from dcdnas.export import speed_of
@@ -71,7 +71,8 @@ def evaluate(
     more = {"data": data, "model": str(opened.path), "throughput": speed.to_dict()}
     names = opened.labels or test.classes
     found = (_of_masks if opened.pixels else _of_labels)(opened, test, names, more)
-    tested = f"{opened.path} on {len(test):,} images of {data}"
+    say_damaged(out, test.name, "test", test.met)
+    tested = f"{opened.path} on {len(test) - len(test.met):,} images of {data}"
     out.show(f"Test of {tested}", *found.lines, f"Speed      {speed}")
     out.show(*found.sheets)
     for path in write(output, found.document, names, f"{tested}: {found.short}") if output else ():
@@ -89,10 +90,13 @@ class _Found(NamedTuple):
 
 
 def _of_labels(opened: Opened, test: Images, names: Sequence[str], more: Mapping[str, Any]) -> _Found:
+    import torch
+
     from dcdnas.analysis.judgement import judged
     from dcdnas.cli import _evaluation as shown
 
-    found = judged(opened.outputs(test).numpy(), test.labels[test.rows].numpy())
+    logits, labels = (torch.cat(parts).numpy() for parts in zip(*opened.answers(test), strict=True))
+    found = judged(logits, labels)
     error = math.sqrt(found.top1.value * (1 - found.top1.value) / found.images)
     said = shown.document(found, names, {"standard_error": error, **more})
     sheets = [shown.class_sheet(found, names), shown.confusion_sheet(found, names)]

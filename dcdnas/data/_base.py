@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -223,6 +223,15 @@ class Images:
     def batches(self, plan: Iterable[tuple[Tensor, Crops | None]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the `batch` of each pair of positions and crops, in order."""
         return (self.batch(indices, crops) for indices, crops in plan)
+
+    def intact(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the batches of an evaluation: the `batch` of each chunk of positions, without pictures that turn out damaged."""
+        return self.batches((indices, None) for indices in chunks)
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """The damaged pictures that were met so far while decoding on demand, one sentence each."""
+        return ()
 
     def sample(self, count: int) -> bytes:
         """Bytes that identify these images: the pixels of about `count` of them, evenly spaced."""

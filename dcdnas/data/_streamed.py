@@ -36,7 +36,7 @@ STATISTICS_FROM = 256
 """About this number of pictures, evenly spaced, is used to compute mean and standard deviation."""
 
 GREY = 128
-"""Grey value that replaces a damaged picture which may be left out, because its label is already in the batch."""
+"""Grey value that replaces a damaged picture in a training, whose batches are all full; an evaluation leaves it out."""
 
 
 class PictureFiles:
@@ -51,7 +51,8 @@ class PictureFiles:
 
     def __init__(self, paths: Sequence[Path], resolution: int, depth: Depth | None, allowed: int) -> None:
         self.paths, self.resolution, self.depth, self.allowed = list(paths), resolution, depth, allowed
-        self.damaged: set[int] = set()
+        self.damaged: dict[int, str] = {}
+        """The row of each damaged picture that was met, and what is wrong with it."""
 
     def decoded(self, row: int, crop: Crops | None = None) -> Tensor:
         """Decodes the central square of a picture, or a crop of it: (3, R, R) uint8.
@@ -63,9 +64,9 @@ class PictureFiles:
         try:
             return torch.from_numpy(decode((shown(path), path), self.resolution, self.depth, crop))
         except DataError as error:
-            self.damaged.add(row)
+            self.damaged[row] = str(error)
             if len(self.damaged) > self.allowed:
-                raise DataError(f"{error} `--skip-damaged 1%` replaces up to that share by grey images.") from None
+                raise DataError(f"{error} `--skip-damaged 1%` allows up to that share of such pictures.") from None
             return torch.full((CHANNELS, self.resolution, self.resolution), GREY, dtype=torch.uint8)
 
 
@@ -104,6 +105,27 @@ class Streamed(Images):
                 yield self._collected(*waiting.popleft())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def intact(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Images.intact`; a batch of which nothing is left is not yielded.
+
+        Raises:
+            DataError: when no picture is left.
+        """
+        left = 0
+        for indices, (pixels, labels) in zip(chunks, super().intact(chunks), strict=True):
+            rows = self.rows.index_select(0, indices).tolist()
+            whole = torch.tensor([row not in self.pictures.damaged for row in rows], dtype=torch.bool)
+            if whole.any():
+                left += int(whole.sum())
+                yield pixels[whole], labels[whole]
+        if not left:
+            raise DataError(f"{self.name}: none of the {len(self)} pictures to evaluate on can be read. Get the files again.")
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """See `Images.met`."""
+        return tuple(self.pictures.damaged[row] for row in self.rows.tolist() if row in self.pictures.damaged)
 
     def _collected(self, each: Sequence[Future[Tensor]], labels: Tensor) -> tuple[Tensor, Tensor]:
         """Waits for the decoded pictures and stacks them into a batch, which may be empty."""

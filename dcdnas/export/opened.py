@@ -88,15 +88,14 @@ class Opened:
         return found.double()
 
     def answers(self, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields the outputs and the labels or masks batch by batch for a part of a data set, whose mean and standard deviation
-        are used if the network has no normalisation of its own."""
+        """Yields the outputs and the labels or masks batch by batch for a part of a data set, without pictures that turn out
+        damaged. The part's mean and standard deviation are used if the network has no normalisation of its own."""
         import torch
 
         rows = torch.arange(len(images))
         theirs, many = Normalisation(images.mean, images.std), self.most
         many = many if self.pixels else many * max(1, BATCH // many)
-        for i in range(0, len(rows), many):
-            pixels, labels = images.batch(rows[i : i + many])
+        for pixels, labels in images.intact(rows.split(many)):  # type: ignore[no-untyped-call]
             yield self.logits(pixels, theirs), labels
 
     def outputs(self, images: Images) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from dcdnas.core.extras import need
 from dcdnas.data import Images, Split
 from dcdnas.errors import MismatchError
+from dcdnas.export.config import Normalisation
 from dcdnas.export.files import finished
 from dcdnas.export.model import Written
 from dcdnas.export.opened import Opened, open_network
@@ -80,7 +81,7 @@ class _Reader:
         said = opened.normalisation
         self.mean, self.std = (said.mean, said.std) if said else (images.mean, images.std)
         rows = torch.linspace(0, len(images) - 1, min(CALIBRATION, len(images))).long()
-        self.batches = iter([images.batch(rows[i : i + BATCH])[0] for i in range(0, len(rows), BATCH)])
+        self.batches = iter([pixels for pixels, _ in images.intact(rows.split(BATCH))])  # type: ignore[no-untyped-call]
 
     def get_next(self) -> dict[str, Any] | None:
         """Returns the next batch, None after the last."""
@@ -90,9 +91,9 @@ class _Reader:
 
 def _check_batches(opened: Opened, images: Images, path: Path) -> None:
     """Raises MismatchError when a batch of 8 images gives other outputs than each image alone."""
-    few = images.take(torch.arange(min(8, len(images))))
-    each = torch.cat([opened.outputs(few.take(torch.tensor([i]))) for i in range(len(few))])
-    together = opened.outputs(few)
+    pixels, theirs = images.batch(torch.arange(min(8, len(images))))[0], Normalisation(images.mean, images.std)
+    each = torch.cat([opened.logits(one, theirs) for one in pixels.split(1)])  # type: ignore[no-untyped-call]
+    together = opened.logits(pixels, theirs)
     if not torch.allclose(each, together, rtol=1e-4, atol=1e-4 * together.abs().max().item()):
         raise MismatchError(f"{path}: a batch of 8 images gives other outputs than each image alone. The file was not kept.")
 

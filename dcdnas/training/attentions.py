@@ -154,8 +154,8 @@ def _note(seen: dict[str, Attention], name: str, attention: Tensor, of_map: bool
 
 def batches(images: Images, device: torch.device | str) -> Iterator[Tensor]:
     """Yields the images in order, as float batches (N, C, H, W) of at most `BATCH` images."""
-    for rows in torch.arange(len(images), device=images.rows.device).split(BATCH):  # type: ignore[no-untyped-call]
-        yield normalised(images.batch(rows)[0].to(device), images.mean, images.std)
+    for x, _ in images.intact(torch.arange(len(images), device=images.rows.device).split(BATCH)):  # type: ignore[no-untyped-call]
+        yield normalised(x.to(device), images.mean, images.std)
 
 
 def reading_of(shown: Network, images: Images, epoch: float) -> Reading:

@@ -272,7 +272,7 @@ def evaluate(
     loss = torch.zeros((), dtype=torch.float64, device=device)
     network.eval()
     chunks = torch.arange(len(images), device=images.rows.device).split(batch_size or images.AT_ONCE)  # type: ignore[no-untyped-call]
-    for batch in images.batches((rows, None) for rows in chunks):
+    for batch in images.intact(chunks):
         if clock:
             clock.check()
         x, y = (part.to(device) for part in batch)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,30 @@ def test_pictures_of_more_than_8_bits_are_scaled_as_the_training_scaled_its_own(
     config.write_text(config.read_text().replace("grey_range", "was"))
     assert run("predict", NET, "deep/test").err.count("does not record the range of grey pictures") == 1
     assert "scaled by their own range, 0 to 1023" in " ".join(run("evaluate", NET, "-d", other).err.split())
+
+
+def test_a_large_folder_is_evaluated_without_pictures_whose_pixels_are_damaged(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with np.load("some.npz") as arrays:
+        images, labels, names = arrays["test_images"], arrays["test_labels"], read_model(Path(NET) / "config.yaml").labels
+    for (number, label), part in product(enumerate(labels), ("train", "test")):
+        path = tmp_path / part / names[label].replace("/", "-") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[number].reshape(28, 28)).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    assert (
+        run("train", "net/config.yaml", "-d", f"folder:{tmp_path}", "--epochs", "1", "-o", "rgb", "--skip-damaged", "1").code == 0
+    )
+    command = "evaluate", "rgb/seed-0", "-d", f"folder:{tmp_path}", "--skip-damaged", "1"
+    small, told = run(*command, "--json").json, run(*command)
+    assert "on 39 images" in told.out
+    monkeypatch.setenv("DCDNAS_DATA_LIMIT", "90000")
+    large = run(*command, "--json")
+    assert {key: large.json[key] for key in ("images", "accuracy", "confusion")} == {
+        key: small[key] for key in ("images", "accuracy", "confusion")
+    }
+    assert "1 damaged left out" in large.err
 
 
 def test_images_of_another_data_set_are_scaled_as_the_network_expects(tmp_path: Path) -> None:

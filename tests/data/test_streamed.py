@@ -167,7 +167,7 @@ def cut_short(path: Path) -> None:
 def test_a_picture_whose_pixels_are_damaged_is_named_when_it_is_met(folder: Path) -> None:
     cut_short(folder / "train/b/7.jpg")
     images = load(f"folder:{folder}", SIDE, decoded=0)
-    with pytest.raises(DataError, match=r"b/7\.jpg: no readable picture .*--skip-damaged 1%` replaces"):
+    with pytest.raises(DataError, match=r"b/7\.jpg: no readable picture .*--skip-damaged 1%` allows"):
         images.batch(torch.arange(len(images)))
 
 
@@ -181,6 +181,22 @@ def test_as_many_as_may_be_are_shown_as_grey(folder: Path) -> None:
     cut_short(folder / "train/b/11.jpg")
     with pytest.raises(DataError):
         images.batch(torch.arange(len(images)))
+
+
+def test_an_evaluation_leaves_out_what_turns_out_damaged(folder: Path) -> None:
+    for name in ("b/7.jpg", "b/11.jpg"):
+        cut_short(folder / "train" / name)
+    images = load(f"folder:{folder}", SIDE, skip_damaged=2, decoded=0)
+    whole = load(f"folder:{folder}", SIDE, skip_damaged=2)
+    assert images.met == whole.met == ()
+    chunks = [torch.arange(start, min(start + 5, len(images))) for start in range(0, len(images), 5)]
+    pixels, labels = (torch.cat(parts) for parts in zip(*images.intact(chunks), strict=True))
+    assert torch.equal(pixels, whole.pixels)
+    assert torch.equal(labels, whole.labels)
+    assert [one.partition(":")[0] for one in images.met] == [str(folder / "train/b" / name) for name in ("11.jpg", "7.jpg")]
+    lost = images.take(torch.tensor([row for row, path in enumerate(images.pictures.paths) if path.name == "7.jpg"]))
+    with pytest.raises(DataError, match="none of the 1 pictures to evaluate on can be read"):
+        list(lost.intact([torch.arange(1)]))
 
 
 def test_they_travel_to_another_process_as_paths(written: Path) -> None:
