@@ -76,3 +76,18 @@ def test_rungs_of_a_metric_of_fractions_are_even_where_the_cheapest_costs_nothin
     between = [min(joules.values(), key=lambda c: abs(math.log(c or least) - w)) for w in wanted]
     assert costs == list(dict.fromkeys([most, 0.0, *between]))
     assert len(costs) == 3
+
+
+@pytest.mark.parametrize("metric", ["kernel-memory", "params"])
+def test_of_networks_of_equal_cost_the_one_with_the_most_flops_is_the_reference(metric: str) -> None:
+    """No static network has kernel memory, and networks that differ in resolution have the same parameters."""
+    space = compile_space(
+        HEAD
+        + "resolution: [12, 16, 24]\n"
+        + BACKBONE.replace("[1, 2]}", "1}")
+        + "  width: 1.0\n  kernel_size: 3\n  expansion: 2\nslots:\n  stage1.block1.project:\n    static:\n    dcd:\n"
+    )
+    every = sorted(priced(space, o).cost["flops"] for o in space.uniform_static())
+    found = static_ladder(space, [Budget(metric, 1_000_000)])
+    assert len({p.cost[metric] for p in found}) == 1
+    assert [p.cost["flops"] for p in found] == [every[-1], every[0], every[1]]

@@ -17,26 +17,28 @@ RUNGS = 4
 def static_ladder(space: SearchSpace, budgets: Sequence[Budget], also: Sequence[str] = ()) -> list[Priced]:
     """Returns uniform static networks within the budgets: the most expensive, the cheapest, and two evenly between in log cost.
 
-    Fewer if the space has fewer of different cost; none if some group of slots has no static candidate.
+    FLOPs order networks of equal cost, because a budget's metric may distinguish few static networks: networks that differ in
+    resolution have the same parameters, and none of them has kernel memory. There are fewer rungs if the space has fewer networks
+    of different cost or FLOPs; none if some group of slots has no static candidate.
 
     Args:
         space: from which the networks are taken.
         budgets: that they must meet; the first one's metric orders the ladder, or FLOPs without budgets.
         also: further metrics in which they are priced, beside the budgets' and those of every price.
     """
-    metric = budgets[0].metric if budgets else ALWAYS[0]
+    metrics = (budgets[0].metric if budgets else ALWAYS[0], ALWAYS[0])
     names = with_always([*(b.metric for b in budgets), *also])
-    known: dict[float, Priced] = {}
+    known: dict[tuple[float, ...], Priced] = {}
     for outcome in space.uniform_static():
         found = priced(space, outcome, names)
         if within(found.cost, budgets):
-            known.setdefault(found.cost[metric], found)
+            known.setdefault(tuple(found.cost[metric] for metric in metrics), found)
     if not known:
         return []
-    least = notation(metric).least
-    low, high = logarithm(min(known), least), logarithm(max(known), least)
+    logs = {costs: [logarithm(c, notation(m).least) for c, m in zip(costs, metrics, strict=True)] for costs in known}
     chosen = [max(known), min(known)]
+    high, low = (logs[costs] for costs in chosen)
     for rung in range(1, RUNGS - 1):
-        wanted = low + (high - low) * rung / (RUNGS - 1)
-        chosen.append(min(known, key=lambda cost: abs(logarithm(cost, least) - wanted)))
-    return [known[cost] for cost in dict.fromkeys(chosen)]
+        wanted = [a + (b - a) * rung / (RUNGS - 1) for a, b in zip(low, high, strict=True)]
+        chosen.append(min(known, key=lambda costs: [abs(a - b) for a, b in zip(logs[costs], wanted, strict=True)]))
+    return [known[costs] for costs in dict.fromkeys(chosen)]
