@@ -11,7 +11,7 @@ from dcdnas.core.dimension import dimensions
 from dcdnas.core.geometry import ConvGeometry, Cost
 from dcdnas.cost._base import additive_metrics, exact_metrics
 from dcdnas.cost._parts import slot_parts
-from dcdnas.cost._price import CATALOGUE, Prices, price, slot_price, with_always
+from dcdnas.cost._price import CATALOGUE, Prices, equal_in, price, slot_price, with_always
 from dcdnas.errors import MismatchError, UsageError
 from dcdnas.networks import STATIC, Slot, class_of, slots_of
 from dcdnas.operators import Operator, operators
@@ -49,7 +49,7 @@ def layer_table(architecture: Architecture, names: tuple[str, ...] = (), prices:
     layers = [_layer(slot, architecture, names, prices, slot.name in closing or slot.kind == "hamburger") for slot in slots]
     total, parts = sum((layer.cost for layer in layers), Cost()), sum((layer.parts for layer in layers), Parts())
     whole = price(architecture, names, prices)
-    if dict(total.values) != dict(whole.values) or parts.whole != whole["flops"]:
+    if not all(equal_in(name, total, whole) for name in names) or parts.whole != whole["flops"]:
         raise MismatchError(
             f"the layers' costs add up to {dict(total.values)} with {parts}, but the network's are {dict(whole.values)}."
         )

@@ -165,7 +165,7 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     wrong = [
         f"{name} {priced[name]:.15g} by table, {measured[name]:.15g} measured"
         for name in names
-        if not _equal(name, priced, measured)
+        if not equal_in(name, priced, measured)
     ]
     if wrong:
         used = ", ".join(sorted({choice.operator for choice in architecture.layers.values()})) or "static"
@@ -176,8 +176,8 @@ def verified(architecture: Architecture, names: tuple[str, ...] = ()) -> Cost:
     return priced
 
 
-def _equal(name: str, priced: Cost, measured: Cost) -> bool:
-    """Whether both values are equal: exactly for integers, else up to the rounding of sums."""
+def equal_in(name: str, priced: Cost, measured: Cost) -> bool:
+    """Whether both values of a metric are equal: exactly for integers, else up to the rounding of sums."""
     if metrics[name].notation.number == "int":
         return priced[name] == measured[name]
     return math.isclose(priced[name], measured[name], rel_tol=1e-9)

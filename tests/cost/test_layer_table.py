@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from energy import ENERGY, energy_known
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.cost import Parts, exact_metrics, measure, price
@@ -48,6 +50,19 @@ def test_the_layers_that_a_config_names_are_the_searched_ones() -> None:
     searched = {layer.slot.name for layer in layer_table(network) if layer.searched}
     assert searched == set(network.layers)
     assert searched < {slot.name for slot in slots_of(network)}
+
+
+def test_layers_may_add_up_to_the_network_except_for_the_rounding_of_fractions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on, `sum` rounds a sum of fractions once, as `math.fsum` does, and not after each addition."""
+    network = of("dcd")
+    monkeypatch.setattr("dcdnas.cost._price.sum", math.fsum, raising=False)
+    with energy_known(replace(ENERGY, of_slot=lambda slot, choice: 0.1)):
+        table = layer_table(network, ("flops", "energy"))
+        whole, added = price(network, ("flops", "energy"))["energy"], 0.0
+        for layer in table:
+            added += layer.cost["energy"]
+    assert added != whole
+    assert added == pytest.approx(whole, rel=1e-12)
 
 
 @pytest.mark.parametrize("count", ["training", "published"])
