@@ -90,16 +90,22 @@ def slots(
     space: Space,
     to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write the list to.", show_default=False)],
     latency_device: Annotated[
-        str, typer.Option("--latency-device", metavar="NAME", help="Name of the device, which a search gives with the same flag.")
-    ] = "cpu: my device",
+        str | None,
+        typer.Option(
+            "--latency-device",
+            metavar="NAME",
+            help="Name of the device, which a search gives with the same flag; by default that in FILE, else 'cpu: my device'.",
+        ),
+    ] = None,
     data: ForData = None,
 ) -> None:
     """List every layer that a space's latency table needs, with empty times for you to fill in from your own device.
 
+    If FILE is a latency table already, its times are kept, and only the layers that it lacks are added.
+
     Example:  dcdnas latency slots fashion-quick -o phone.json --latency-device "cpu: my phone"
     """
     from dcdnas.cli._source import open_space
-    from dcdnas.cost.latency.device import Device
     from dcdnas.cost.latency.file import table_text
     from dcdnas.errors import UsageError
     from dcdnas.space.pricing.latency import places_needed
@@ -110,14 +116,39 @@ def slots(
         raise UsageError(
             f"the layers of {found.name} cannot be listed: its width is fitted, or its networks cannot be split into blocks."
         )
-    _write(to, table_text(Device(latency_device, runtime="my runtime"), ((place, None) for place in needed)))
-    out.document({"file": to, "places": len(needed)})
-    out.show(f"{to}: {len(needed):,} layers of {found.name}. Fill in each `value`, in the unit that `unit` says; then:")
-    named = f"--latency-table {shlex.quote(str(to))} --latency-device {shlex.quote(latency_device)}"
+    before = _begun(to, latency_device)
+    rows = [*before.slots.items(), *((place, None) for place in before.missing(needed))]
+    _write(to, table_text(before.device, rows, before.correction if before.slots else None))
+    kept = len(needed) - len(before.missing(needed))
+    out.document({"file": to, "places": len(needed), "kept": kept})
+    has = f" {kept:,} of them have their time already, in ns." if kept else ""
+    out.show(f"{to}: {len(needed):,} layers of {found.name}.{has} Fill in each `value`, in the unit that `unit` says; then:")
+    named = f"--latency-table {shlex.quote(str(to))} --latency-device {shlex.quote(before.device.name)}"
     out.show(f"dcdnas search {shlex.quote(space)} -b 2ms {named}")
 
 
 latency = {"measure": measure, "show": show, "slots": slots}
+
+
+def _begun(file: Path, device: str | None) -> LatencyTable:
+    """Reads the table that is in the file already, so that its times are kept; without a file, an empty table of the device.
+
+    Raises:
+        FileError: when the file is no latency table.
+        UsageError: when it is of another device.
+    """
+    from dcdnas.core.files import is_file
+    from dcdnas.cost.latency.device import Device
+    from dcdnas.cost.latency.file import read_table
+    from dcdnas.cost.latency.table import LatencyTable
+    from dcdnas.errors import UsageError
+
+    found = read_table(file) if is_file(file) else None
+    if found and device in (None, found.device.name):
+        return found
+    if found and found.slots:
+        raise UsageError(f"{file} has times of {found.device.name!r}, not of {device!r}. Name another file with -o.")
+    return LatencyTable(Device(device or "cpu: my device", runtime="my runtime"))
 
 
 def _write(to: Path, text: str) -> None:

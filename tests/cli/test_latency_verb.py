@@ -76,6 +76,32 @@ def test_a_list_to_fill_in_becomes_a_table(run: Run, project: Path) -> None:
     assert "of latency" in filled.out
 
 
+def test_a_list_that_is_written_again_keeps_the_times_that_were_filled_in(run: Run, project: Path) -> None:
+    again = "latency", "slots", "tiny.yaml", "-o", "phone.json"
+    assert run(*again, "--latency-device", "cpu: my phone").code == 0
+    path = project / "phone.json"
+    plain = json.loads(path.read_text())
+    count = len(plain["slots"])
+    plain["unit"], plain["device"]["threads"], plain["correction"] = "us", 4, {"factor": 1.5}
+    plain["slots"][0]["value"] = 10
+    del plain["slots"][1]
+    path.write_text(json.dumps(plain))
+    said = run(*again)
+    assert (said.code, "1 of them have their time already, in ns" in " ".join(said.out.split())) == (0, True)
+    assert "--latency-device 'cpu: my phone'" in " ".join(said.out.split())
+    found = json.loads(path.read_text())
+    assert (found["unit"], found["device"], found["correction"]["factor"]) == ("ns", plain["device"], 1.5)
+    assert [row["value"] for row in found["slots"]] == [10_000, *[None] * (count - 1)]
+    said = run(*again, "--latency-device", "cpu: another")
+    assert (said.code, "phone.json has times of 'cpu: my phone', not of 'cpu: another'" in " ".join(said.err.split())) == (
+        2,
+        True,
+    )
+    (project / "notes.json").write_text("{}")
+    said = run("latency", "slots", "tiny.yaml", "-o", "notes.json")
+    assert (said.code, (project / "notes.json").read_text()) == (2, "{}")
+
+
 def test_a_list_goes_into_a_folder_that_is_made(run: Run, project: Path) -> None:
     assert run("latency", "slots", "tiny.yaml", "-o", "new/phone.json").code == 0
     assert (project / "new" / "phone.json").is_file()
