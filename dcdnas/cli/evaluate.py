@@ -90,13 +90,11 @@ class _Found(NamedTuple):
 
 
 def _of_labels(opened: Opened, test: Images, names: Sequence[str], more: Mapping[str, Any]) -> _Found:
-    import torch
-
     from dcdnas.analysis.judgement import judged
     from dcdnas.cli import _evaluation as shown
 
-    logits, labels = (torch.cat(parts).numpy() for parts in zip(*opened.answers(test), strict=True))
-    found = judged(logits, labels)
+    logits, labels = opened.outputs(test)
+    found = judged(logits.numpy(), labels.numpy())
     error = math.sqrt(found.top1.value * (1 - found.top1.value) / found.images)
     said = shown.document(found, names, {"standard_error": error, **more})
     sheets = [shown.class_sheet(found, names), shown.confusion_sheet(found, names)]

@@ -98,11 +98,12 @@ class Opened:
         for pixels, labels in images.intact(rows.split(many)):  # type: ignore[no-untyped-call]
             yield self.logits(pixels, theirs), labels
 
-    def outputs(self, images: Images) -> Tensor:
-        """Computes the outputs for all images of a part of a data set, see `answers`."""
+    def outputs(self, images: Images) -> tuple[Tensor, Tensor]:
+        """Computes the outputs for all images of a part of a data set, with their labels or masks; see `answers`."""
         import torch
 
-        return torch.cat([logits for logits, _ in self.answers(images)])
+        logits, labels = zip(*self.answers(images), strict=True)
+        return torch.cat(logits), torch.cat(labels)
 
     @property
     def most(self) -> int:

@@ -126,7 +126,7 @@ def test_pictures_of_more_than_8_bits_are_scaled_as_the_training_scaled_its_own(
     seen = run("predict", NET, "deep/test", "--json")
     answers = [row["predictions"][0] for row in seen.json["images"]]
     test = load_test(load(name, 8))
-    logits = open_network(NET).outputs(test).softmax(1)
+    logits = open_network(NET).outputs(test)[0].softmax(1)
     assert [a["probability"] for a in answers] == pytest.approx(logits.max(1).values.tolist(), abs=1e-6)
     assert [a["class"] for a in answers] == [test.classes[number] for number in logits.argmax(1)]
     other = deep_set(project / "other", 200, 1000)
