@@ -167,7 +167,7 @@ def drawn(root: Path = ROOT, count: int = COUNT, seed: int = SEED) -> list[tuple
 
 @cache
 def nearest_first(root: Path, file: str, tests: str) -> str:
-    """The test files, starting with those that name the module: most mutants fail there, so that the others need not run."""
+    """The test files, starting with the one called like the module and those that name it: most mutants fail there."""
     module = file.removesuffix(".py").replace("/", ".")
     package, _, name = module.rpartition(".")
     named = re.compile(rf"{re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
@@ -176,7 +176,7 @@ def nearest_first(root: Path, file: str, tests: str) -> str:
         for word in tests.split()
         for f in (sorted((root / word).glob("test_*.py")) if (root / word).is_dir() else [root / word])
     ]
-    files.sort(key=lambda path: not (named.search(path.read_text()) or path.stem == f"test_{name.strip('_')}"))
+    files.sort(key=lambda path: (path.stem != f"test_{name.strip('_')}", not named.search(path.read_text())))
     return " ".join(str(path.relative_to(root)) for path in files)
 
 
