@@ -12,8 +12,6 @@ accuracies in per cent, the mean over the seeds and, from two seeds on, the stan
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import statistics
@@ -23,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from equal_cost import IMAGES, RECIPE, UNIFORM, some_images, uniform
+from equal_cost import RECIPE, UNIFORM, uniform
 from result_lines import rows_of
+from row_trainings import options, train_missing
 
 from dcdnas.data import load, split
 from dcdnas.networks import build_network
-from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.loop import seeded, train
 
 RESULTS = Path(__file__).with_suffix(".jsonl")
@@ -37,43 +35,25 @@ VALIDATION = 0.1
 
 
 def main() -> None:
-    """Trains what is missing, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "-d", "--data", help="CIFAR-10, like cifar10:DIR; without it, the table of the existing results is printed"
-    )
-    parser.add_argument("--rows", nargs="+", default=list(UNIFORM), choices=list(UNIFORM))
+    """Trains what is missing seed by seed and rate by rate, so that rows can be compared at any time, and prints the table."""
+    parser = options(__doc__, list(UNIFORM), RESULTS)
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="folder for the images")
-    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    if given.data:
-        given.folder.mkdir(parents=True, exist_ok=True)
-        train_missing(given, some_images(given.data, IMAGES, given.folder.resolve()))
+    keys = (
+        {"row": row, "rate": rate, "seed": seed, "epochs": given.epochs}
+        for seed, rate, row in product(range(given.seeds), given.rates, given.rows)
+    )
+    train_missing(given, keys, trained)
     print("\n".join(table(rows_of(given.results), given.epochs)))
 
 
-def train_missing(given: argparse.Namespace, data: str) -> None:
-    """Trains seed by seed and rate by rate, so that rows can be compared at any time."""
-    for seed, rate, row in product(range(given.seeds), given.rates, given.rows):
-        key = {"row": row, "rate": rate, "seed": seed, "epochs": given.epochs}
-        if any(key.items() <= line.items() for line in rows_of(given.results)):
-            continue
-        line = key | trained(row, rate, seed, given.epochs, data)
-        with given.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(line, flush=True)
-
-
-def trained(row: str, rate: float, seed: int, epochs: int, data: str) -> dict[str, Any]:
+def trained(key: dict[str, Any], data: str) -> dict[str, Any]:
     """Trains one network; its accuracy and loss on the held-out images."""
-    with seeded(seed):
-        network = build_network(uniform(row))
-    score = train(network, split(load(data), VALIDATION), replace(RECIPE, epochs=epochs, lr=rate, seed=seed))
+    with seeded(key["seed"]):
+        network = build_network(uniform(key["row"]))
+    recipe = replace(RECIPE, epochs=key["epochs"], lr=key["rate"], seed=key["seed"])
+    score = train(network, split(load(data), VALIDATION), recipe)
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     return {"accuracy": score.values["accuracy"], "loss": score.values["loss"], "torch": torch.__version__, "machine": machine}
 

@@ -13,8 +13,6 @@ the networks; and the mean test accuracy of the three networks that the recipe r
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import statistics
@@ -25,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from equal_cost import IMAGES, RECIPE, UNIFORM, some_images, uniform
+from equal_cost import RECIPE, UNIFORM, uniform
 from equal_cost import RESULTS as LONG
 from result_lines import rows_of
+from row_trainings import options, train_missing
 
 from dcdnas.core.rank_correlation import kendall_interval, kendall_tau
 from dcdnas.data import Split, load, split
 from dcdnas.networks import build_network
-from dcdnas.training.allocator import keep_freed_memory
 from dcdnas.training.loop import seeded, train
 
 RESULTS = Path(__file__).with_suffix(".jsonl")
@@ -42,44 +40,27 @@ FIRST = 3
 
 
 def main() -> None:
-    """Trains what is missing, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-d", "--data", help="CIFAR-10, like cifar10:DIR; without it, the existing results are printed")
+    """Trains what is missing seed by seed and recipe by recipe, and prints the table."""
+    parser = options(__doc__, ROWS, RESULTS)
     parser.add_argument("--as", dest="recipes", nargs="+", default=list(SHORT), metavar="IMAGESxEPOCHS")
-    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("equal-cost"), help="folder for the images")
-    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    if given.data:
-        given.folder.mkdir(parents=True, exist_ok=True)
-        train_missing(given, some_images(given.data, IMAGES, given.folder.resolve()))
+    keys = (
+        {"row": row, "recipe": recipe, "seed": seed}
+        for seed, recipe, row in product(range(given.seeds), given.recipes, given.rows)
+    )
+    train_missing(given, keys, trained)
     print("\n".join(table(rows_of(given.results), rows_of(LONG))))
 
 
-def train_missing(given: argparse.Namespace, data: str) -> None:
-    """Trains seed by seed and recipe by recipe."""
-    for seed, recipe, row in product(range(given.seeds), given.recipes, given.rows):
-        key = {"row": row, "recipe": recipe, "seed": seed}
-        if any(key.items() <= line.items() for line in rows_of(given.results)):
-            continue
-        line = key | trained(row, recipe, seed, data)
-        with given.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(line, flush=True)
-
-
-def trained(row: str, recipe: str, seed: int, data: str) -> dict[str, Any]:
+def trained(key: dict[str, Any], data: str) -> dict[str, Any]:
     """Trains one network; its accuracy and loss on the validation images, and the processor time."""
-    count, epochs = map(int, recipe.split("x"))
+    count, epochs = map(int, key["recipe"].split("x"))
     parts = split(load(data))
     few = split(parts.train, 1 - count / len(parts.train), seed=1).train if count < len(parts.train) else parts.train
-    with seeded(seed):
-        network = build_network(uniform(row))
+    with seeded(key["seed"]):
+        network = build_network(uniform(key["row"]))
     begun = time.process_time()
-    score = train(network, Split(few, parts.validation), replace(RECIPE, epochs=epochs, seed=seed))
+    score = train(network, Split(few, parts.validation), replace(RECIPE, epochs=epochs, seed=key["seed"]))
     return {
         "accuracy": score.values["accuracy"], "loss": score.values["loss"], "images": len(few),
         "seconds": round(time.process_time() - begun, 1), "torch": torch.__version__,

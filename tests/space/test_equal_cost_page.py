@@ -44,6 +44,14 @@ def test_a_mean_has_an_interval_and_differences_are_paired_by_seed(page: ModuleT
     assert page.interval(page.gains_of(rows, "dcd"), "+") == "+1.00 ± 0.00"
 
 
+def test_the_page_says_how_well_short_trainings_rank_the_rows(page: ModuleType) -> None:
+    short = script("short_trainings")
+    cells = [line.split(" | ") for line in short.table(page.rows_of(short.RESULTS), page.rows_of(page.RESULTS))[2:]]
+    text = PAGE.read_text(encoding="utf-8")
+    for recipe, _, networks, _, by_loss, *_ in cells:
+        assert f"{by_loss} over " in text, f"{recipe}: {by_loss} over {networks}"
+
+
 @pytest.mark.slow
 def test_every_line_is_of_the_network_that_its_row_means_today(page: ModuleType) -> None:
     benchmark = script("equal_cost")
