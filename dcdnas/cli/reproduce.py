@@ -39,6 +39,7 @@ def reproduce(
     from dcdnas.engine.planning import in_this_process
     from dcdnas.engine.proxy_training import ProxyTraining
     from dcdnas.engine.reproduce import reproduce as train_again
+    from dcdnas.engine.reproduce import task_to_repeat
     from dcdnas.results import load_run
     from dcdnas.tasks import SHARES
 
@@ -46,6 +47,7 @@ def reproduce(
     offer_plugins_of(found)
     chosen = found.trial(trial)
     how = in_this_process({"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial})
+    task_to_repeat(found.folder, chosen)
     threads = max(1, int(how.cpus_per_trial))
     out.note(f"Training   trial {chosen.number} of {found.name} again, on {how.device}, with {threads} of its threads")
 

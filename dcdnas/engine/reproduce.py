@@ -83,14 +83,12 @@ def check_trained_here(run: str, task: TrainingTask) -> None:
     raise UsageError(f"{run}: {why}, so no network can be retrained here. Name a run whose networks `dcdnas search` trained.")
 
 
-def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[EpochResult], None] = lambda _: None) -> Reproduction:
-    """Retrains the network of a trial in this process, with the same seed and for as many epochs.
+def task_to_repeat(folder: Path, trial: Trial) -> TrainingTask:
+    """Returns the training task of a trial, which this process can train again.
 
     Args:
         folder: folder of the run.
         trial: a trial that finished or was stopped early.
-        training: training function, which determines the device.
-        told: called after every epoch.
 
     Raises:
         UsageError: when the trial was not trained, or the run's networks cannot be trained here.
@@ -101,15 +99,30 @@ def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[Epoch
         raise UsageError(
             f"trial {trial.number} was {trial.state}, so it has no training to repeat. Name one that is finished or stopped."
         )
-    task = replace(config.task, seed=trial.seed, deadline=0.0)
-    epochs = trial.score.epochs
+    return replace(config.task, seed=trial.seed, deadline=0.0)
+
+
+def reproduce(folder: Path, trial: Trial, training: Train, told: Callable[[EpochResult], None] = lambda _: None) -> Reproduction:
+    """Retrains the network of a trial in this process, with the same seed and for as many epochs.
+
+    Args:
+        folder: folder of the run.
+        trial: a trial that finished or was stopped early.
+        training: training function, which determines the device.
+        told: called after every epoch.
+
+    Raises:
+        UsageError: as `task_to_repeat` does.
+    """
+    task = task_to_repeat(folder, trial)
+    epochs = trial.score.epochs if trial.score else task.epochs
 
     def report(reached: EpochResult) -> bool:
         told(reached)
         return reached.epoch < epochs or epochs >= task.epochs
 
     score = training(Job(trial.number, trial.architecture, task, metrics=tuple(trial.cost.values)), report)
-    return Reproduction(trial, score, (*other_images_of(folder, config.task), *elsewhere(folder)))
+    return Reproduction(trial, score, (*other_images_of(folder, task), *elsewhere(folder)))
 
 
 def elsewhere(folder: Path) -> list[str]:

@@ -35,9 +35,10 @@ def how_trained(run: Run, architecture: Architecture) -> str:
     """Says how the network that a run trained differs from the deployed one, to follow the words `it was trained`."""
     images, a = run.images, architecture
     classes = len(images["classes"]) if "classes" in images else images.get("outputs") or a.classes
-    if (_trained_at(run, a), classes) == (a.input, a.classes):
+    trained, deployed = (_trained_at(run, a), classes), (a.input, a.classes)
+    if trained == deployed:
         return "with fewer strides, because its images are small, so its weights are those of another network"
-    return "as a smaller stand-in, whose weights do not fit it"
+    return f"as a {'larger' if trained > deployed else 'smaller'} stand-in, whose weights do not fit it"
 
 
 def _trained_at(run: Run, a: Architecture) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from dcdnas.core.files import write_whole
+from dcdnas.core.files import make_folder, write_whole
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import as_yaml
@@ -40,11 +40,12 @@ SERVED = {"live.js", "stream.js", "source.js", "control.js"}
 
 
 def write_report(run: Run, path: Path) -> Path:
-    """Writes the report of a run.
+    """Writes the report of a run, and makes the folder of its file.
 
     Raises:
-        UsageError: when the file cannot be written.
+        RunError: when the file cannot be written.
     """
+    make_folder(path.parent)
     write_whole(path, report(run))
     return path
 

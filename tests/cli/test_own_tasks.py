@@ -336,13 +336,15 @@ def test_a_dry_run_estimates_no_time_for_a_task_of_the_users_own(run: Run, own: 
 
 
 @pytest.mark.parametrize(("task", "said"), [("radius", "train it with the task's code."), ("", "`dcdnas train` trains it.")])
-def test_the_weights_of_a_smaller_stand_in_are_left_out_with_advice_that_works(task: str, said: str) -> None:
+def test_the_weights_of_a_stand_in_are_left_out_with_advice_that_works(task: str, said: str) -> None:
     trial: Any = SimpleNamespace(trained="a", deployed="b")
     network = Architecture("mobilenetv2", {"channels": (8,), "depth": 1, "strides": (2,)}, {}, (1, 24, 24), 10)
     names, full, smaller, config = list("0123456789"), [1, 28, 28], [1, 16, 16], {"task": {"deployed_side": 28}}
+    larger = {"shape": [1, 32, 32], "classes": names}
     unlike = ({}, {"shape": smaller, "classes": names}, {"shape": full, "classes": names[:5]}, {"shape": full, "outputs": 5})
     for images, how in (
         *((of, "as a smaller stand-in") for of in unlike),
+        (larger, "as a larger stand-in"),
         ({"shape": full, "classes": names}, "with fewer strides"),
     ):
         run: Any = SimpleNamespace(own_task=task, weights_of=lambda trial: SimpleNamespace(), images=images, config=config)

@@ -61,6 +61,7 @@ def test_what_was_not_trained_cannot_be_reproduced(run: Run, searched: Path) -> 
     said = run("reproduce", "done", "--trial", "1")
     assert said.code == 2
     assert "trial 1 was refused, so it has no training to repeat" in said.err
+    assert "Training" not in said.err
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,19 @@ def test_every_network_of_the_front_is_found_in_the_same_space(first: Run) -> No
     assert earlier.note == f"{len(first.front())} of the {len(first.front())} networks on the front of first are trained first."
 
 
+@pytest.mark.parametrize(
+    ("on_front", "trained", "said"),
+    [
+        (1, 1, "The only network on the front of first is trained first."),
+        (1, 0, "The only network on the front of first is not trained first (1 not in this space)."),
+        (3, 1, "1 of the 3 networks on the front of first is trained first (2 not in this space)."),
+        (3, 0, "0 of the 3 networks on the front of first are trained first (3 not in this space)."),
+    ],
+)
+def test_the_note_agrees_with_its_numbers(on_front: int, trained: int, said: str) -> None:
+    assert Earlier("first", on_front, trained, ({},) * trained).note == said
+
+
 def test_networks_over_the_new_budget_are_left_out_and_counted(first: Run) -> None:
     budgets = parse_budgets(["100kFLOPs"], notations())
     earlier = earlier_front("first", config().build_space(), budgets)

@@ -14,7 +14,7 @@ from written_runs import trial, write_run
 
 from dcdnas.pages import single_file
 from dcdnas.pages.payload import facts
-from dcdnas.pages.single_file import report
+from dcdnas.pages.single_file import report, write_report
 from dcdnas.pages.snapshot import Still
 from dcdnas.results import load_run, write_note
 
@@ -41,6 +41,11 @@ def test_the_file_asks_nothing_of_another_host_and_its_policy_forbids_it(tmp_pat
     assert {a.partition(":")[0] if a.startswith("data:") else a[:1] for a in addresses} == {"data", "#"}
     assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text + "".join(scripts(text).values()))
     assert "default-src 'none'" in text
+
+
+def test_the_folder_of_the_file_is_made(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "r", TRIALS))
+    assert write_report(run, tmp_path / "new" / "folder" / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_file_has_every_page_and_a_trial_of_the_front_with_its_comparison(tmp_path: Path) -> None:

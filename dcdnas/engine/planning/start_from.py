@@ -53,10 +53,11 @@ class Earlier:
             f"{self.expressed - len(self.networks)} not within the budget" * (self.expressed > len(self.networks)),
         ]
         why = ", ".join(filter(None, left_out))
-        return (
-            f"{len(self.networks)} of the {self.on_front} networks on the front of {self.run} are trained first"
-            f"{f' ({why})' if why else ''}."
-        )
+        verb = "is" if len(self.networks) == 1 else "are"
+        which = f"{len(self.networks)} of the {self.on_front} networks"
+        if self.on_front == 1:
+            which, verb = ("The only network", "is") if self.networks else ("The only network", "is not")
+        return f"{which} on the front of {self.run} {verb} trained first{f' ({why})' if why else ''}."
 
 
 def earlier_front(run: str, space: SearchSpace, budgets: Sequence[Budget]) -> Earlier:
