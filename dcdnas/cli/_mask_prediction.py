@@ -64,9 +64,10 @@ def mask_files(folder: Path, pictures: Sequence[Path]) -> Mapping[Path, Path]:
     """Maps each picture to its mask file: its name with the suffix ``.png``, which is appended where two would be the same."""
     shared = Path(os.path.commonpath([os.path.abspath(picture.parent) for picture in pictures]))
     inside = {picture: Path(os.path.abspath(picture)).relative_to(shared) for picture in pictures}
-    short = {picture: path.with_suffix(".png") for picture, path in inside.items()}
-    alike = Counter(short.values())
-    return {p: folder / (short[p] if alike[short[p]] == 1 else f"{path}.png") for p, path in inside.items()}
+    names = {picture: str(path.with_suffix(".png")) for picture, path in inside.items()}
+    while len(alike := Counter(names.values())) < len(names):
+        names = {p: name if alike[name] == 1 else f"{inside[p]}.png" for p, name in names.items()}
+    return {picture: folder / name for picture, name in names.items()}
 
 
 def shares(answer: Tensor, classes: Sequence[str], top: int) -> list[dict[str, Any]]:

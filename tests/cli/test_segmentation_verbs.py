@@ -253,6 +253,12 @@ def test_masks_of_many_pictures_are_named_at_once() -> None:
     assert len(set(found.values())) == len(pictures) + 1
 
 
+def test_no_two_pictures_share_a_mask_however_they_are_called() -> None:
+    pictures = [Path(name) for name in ("a.jpg", "a.png", "a.jpg.png", "a.jpg.png.jpg", "b.jpg")]
+    names = ["a.jpg.png", "a.png.png", "a.jpg.png.png", "a.jpg.png.jpg.png", "b.png"]
+    assert list(mask_files(Path("masks"), pictures).values()) == [Path("masks", name) for name in names]
+
+
 def test_an_evaluation_of_masks_is_written(run: Run, found: Path) -> None:
     said = run("evaluate", "kept", "-d", "npz:some.npz", "-o", "judged", "--json").json
     assert json.loads((found / "judged" / "evaluation.json").read_text()) == said
