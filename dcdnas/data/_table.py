@@ -151,3 +151,21 @@ def column(where: str, has: Sequence[str], wanted: Sequence[str], what: str) -> 
     if found is None:
         raise DataError(f"{where}: no column of {what} among {', '.join(has)}. Allowed: {', '.join(wanted)}.")
     return found
+
+
+def whole_numbers(where: str, name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    """Returns the labels of a table unchanged after checking that there is one whole number for each picture.
+
+    Args:
+        where: named in the error message.
+        name: of the column.
+        labels: its values.
+
+    Raises:
+        DataError: when they are something else, or one is missing.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        kinds = {"U": "text", "O": "text or lists, or some are missing"}
+        found = f"{labels.dtype} of shape {labels.shape}" if labels.ndim > 1 else kinds.get(labels.dtype.kind, labels.dtype)
+        raise DataError(f"{where}: the labels in {name!r} are {found}. Allowed: whole numbers, none missing.")
+    return labels

@@ -18,7 +18,7 @@ from dcdnas.core.extras import need
 from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._limits import PICTURES, check_bytes
 from dcdnas.data._picture import Picture
-from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables, whole_numbers
 from dcdnas.errors import DataError
 
 __all__ = ["Hf"]
@@ -73,7 +73,16 @@ class Hf(Source):
                 yield f"{where}, row {row}", content  # without content a damaged one, which may be left out
 
         names = getattr(data.features[label], "names", None) or ()
-        return Table(where, f"{where}\0{data._fingerprint}", np.array(data[label]), tuple(names), pictures)
+        labels = whole_numbers(where, label, _array(list(data[label])))
+        return Table(where, f"{where}\0{data._fingerprint}", labels, tuple(names), pictures)
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Returns the values of a column as an array, of objects where they are lists of different lengths."""
+    try:
+        return np.array(values)
+    except ValueError:
+        return np.array(values, object)
 
 
 def _file(path: str) -> bytes:

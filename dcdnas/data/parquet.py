@@ -22,7 +22,7 @@ from dcdnas.data._base import Contents, Part, Raw, Source
 from dcdnas.data._decoded import state_of
 from dcdnas.data._limits import check_bytes
 from dcdnas.data._picture import Picture
-from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables
+from dcdnas.data._table import IMAGE_COLUMNS, LABEL_COLUMNS, PARTS, Table, column, contents_of, read_tables, whole_numbers
 from dcdnas.errors import DataError, FileError
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def _table(files: Sequence[Path]) -> Table:
         columns = [file.read(columns=[label])[label].to_numpy() for file in opened]
     except (*_DAMAGED, KeyError) as error:
         raise DataError(f"{files[0]} and those beside it: damaged, or of different columns ({error}). Get them again.") from None
-    labels = np.concatenate(columns)
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{files[0]}: the labels in {label!r} are {labels.dtype}. Allowed: whole numbers, none missing.")
+    labels = whole_numbers(str(files[0]), label, np.concatenate(columns))
     starts = np.cumsum([0, *map(len, columns)])
 
     def pictures(rows: NDArray[Any]) -> Iterable[Picture]:

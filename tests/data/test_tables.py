@@ -176,7 +176,7 @@ def test_a_missing_package_names_the_extra(name: str, package: str, monkeypatch:
 class OnTheHub:
     """One part of a data set with the members of `datasets.Dataset` that are used."""
 
-    def __init__(self, labels: list[int], first: int, folder: Path, decodes: bool = True) -> None:
+    def __init__(self, labels: list[Any], first: int, folder: Path, decodes: bool = True) -> None:
         self.labels, self.first, self.folder, self.decodes = labels, first, folder, decodes
         self.missing: object = None
         self.column_names = ["img", "label"]
@@ -250,6 +250,21 @@ def test_a_row_of_the_hub_without_a_picture_is_named_and_may_be_left_out(hub: di
     with pytest.raises(DataError, match=r"hf:me/set, train, row 2: no readable picture \(the file is empty\)"):
         load("hf:me/set", 8)
     assert load("hf:me/set", 8, skip_damaged=1).labels.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["ant", "bee"], "are text"),
+        ([0, None], "are text or lists, or some are missing"),
+        ([[0, 1], [2]], "are text or lists, or some are missing"),
+        ([[0, 1], [1, 2]], r"are int64 of shape \(2, 2\)"),
+    ],
+)
+def test_labels_of_the_hub_that_are_no_whole_numbers_are_refused(hub: dict[str, OnTheHub], labels: list[Any], found: str) -> None:
+    hub["train"].labels = labels
+    with pytest.raises(DataError, match=f"hf:me/set, train: the labels in 'label' {found}. Allowed: whole numbers"):
+        load("hf:me/set", 8)
 
 
 def test_a_data_set_that_the_hub_does_not_have_says_so(hub: dict[str, OnTheHub]) -> None:
