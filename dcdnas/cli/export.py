@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,10 +119,11 @@ def _written(
     licence: str,
 ) -> Sequence[Written]:
     """Writes one network, with a model card if a config is written, and an int8 model if there are calibration images."""
-    from dcdnas.export import CARD, export_model
+    from dcdnas.export import CARD, export_model, of_weights
     from dcdnas.pages.card import replaceable, write_card
 
     model, carded = _model(one, trained), "config" in formats
+    model = replace(model, provenance=of_weights(model.provenance, one.path, trained))
     if carded and not replaceable(folder):
         out.note(f"Note: {folder / CARD} was not written by dcdnas; it is kept, and no model card is written.")
         carded = False

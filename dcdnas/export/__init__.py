@@ -5,7 +5,7 @@ from dcdnas.export.metadata import as_trained, check_described
 from dcdnas.export.model import FORMATS, Written, export_model, load_trained, load_weights, read_formats, save_weights
 from dcdnas.export.names import CARD, MARK, PICTURE, WEIGHTS
 from dcdnas.export.opened import Opened, config_file, open_network
-from dcdnas.export.provenance import how_trained, model_of, provenance
+from dcdnas.export.provenance import how_trained, model_of, of_weights, provenance
 from dcdnas.export.speed import Speed, speed_of
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "load_trained",
     "load_weights",
     "model_of",
+    "of_weights",
     "open_network",
     "provenance",
     "read_formats",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcdnas.core.architecture import Architecture
@@ -9,9 +11,13 @@ from dcdnas.core.task import proxy_input
 from dcdnas.core.trial import Trial
 from dcdnas.core.units import no_result
 from dcdnas.export.config import INTERPOLATION, Model, Normalisation
+from dcdnas.export.names import WEIGHTS
 
 if TYPE_CHECKING:
     from dcdnas.results import Run
+
+RESULTS = "validation_", "test_"
+"""Prefixes of the names of the results in the provenance of a full training."""
 
 
 def model_of(run: Run, trial: Trial) -> Model:
@@ -69,3 +75,23 @@ def provenance(run: Run, trial: Trial) -> dict[str, Any]:
         found["latency_ns"] = {"predicted": trial.cost["latency"], **how}
     recipe = {k: v for k, v in run.recipe.items() if k not in ("seed", "deadline", "first_rung")}
     return {**found, "recipe": recipe, "versions": dict(run.config.get("versions", {}))}
+
+
+def of_weights(provenance: Mapping[str, Any], config: Path | None, weights: Path | None) -> dict[str, Any]:
+    """Returns the part of the provenance in a config that holds for weights.
+
+    The training that a config records ended with the weights beside it, of which its results are. Other weights in the folder,
+    like those of the best epoch, are of the same training without these results, and those elsewhere are of another training.
+
+    Args:
+        provenance: of the network.
+        config: file that the provenance was read from; None for a run's trial, whose provenance is about its search.
+        weights: a safetensors file; None for none.
+    """
+    if config is None or weights is None or weights.resolve() == config.with_name(WEIGHTS).resolve():
+        return dict(provenance)
+    training = provenance.get("training")
+    here = weights.resolve().parent == config.resolve().parent and isinstance(training, Mapping)
+    known = {name: value for name, value in (training or {}).items() if not name.startswith(RESULTS)} if here else {}
+    rest = {name: value for name, value in provenance.items() if name not in ("training", "checkpoint")}
+    return rest | ({"training": {**known, "weights": weights.name}} if here else {})

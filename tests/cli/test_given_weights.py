@@ -83,6 +83,21 @@ def test_the_classes_and_the_normalisation_are_those_of_the_weights_training(run
     assert accuracy(run, "net", "-d", trained) == 1
 
 
+def test_the_results_in_an_exported_config_are_those_of_its_weights(run: Run, trained: str) -> None:
+    training = read_model(f"{NET}/config.yaml").provenance["training"]
+    results = {"validation_accuracy", "test_accuracy"}
+    for file, lacks in (("model", set()), ("best", results)):
+        weights = f"{NET}/{file}.safetensors"
+        assert run("export", NET, "--weights", weights, "--to", "config,torch", "-o", file).code == 0
+        found = read_model(f"{file}/config.yaml").provenance["training"]
+        assert training.keys() - found.keys() == lacks
+        assert found["epochs"] == 3
+        assert ("test accuracy" in Path(file, "README.md").read_text(encoding="utf-8")) == (not lacks)
+    Path("elsewhere.safetensors").write_bytes(Path(NET, "best.safetensors").read_bytes())
+    assert run("export", NET, "--weights", "elsewhere.safetensors", "--to", "config,torch", "-o", "other").code == 0
+    assert "training" not in read_model("other/config.yaml").provenance
+
+
 def test_the_interpolation_is_that_of_the_weights_training(run: Run, project: Path) -> None:
     write_config(Model(Architecture("resnet", SETTINGS, {}, (1, 12, 36), 2)), "net.yaml")
     assert run("train", "net.yaml", "-d", stripes("own.npz", ("left", "right")), "--epochs", "1", "-o", "out").code == 0
