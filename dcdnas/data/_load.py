@@ -271,9 +271,13 @@ def at_size(images: Images, height: int, width: int) -> Images:
         images: decoded ones, to resize; rows of other parts are left out.
         height: in pixels.
         width: in pixels.
+
+    Raises:
+        DataError: when they would take more memory than a data set may.
     """
     if images.shape[1:] == (height, width):
         return images
+    check_bytes(f"{images.name} at {height}x{width}", len(images) * images.shape[0] * height * width)
     own = images.pixels.index_select(0, images.rows)
     labels = labels_at(images.labels.index_select(0, images.rows), (height, width))
     rows, size = torch.arange(len(images)), (height, width)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dcdnas.data import load
+from dcdnas.data import load, load_sized
 from dcdnas.data._limits import check_bytes, limit
 from dcdnas.errors import DataError, UsageError
 
@@ -147,3 +147,5 @@ def test_images_are_not_resized_to_more_than_a_data_set_may_take(monkeypatch: py
     monkeypatch.setenv("DCDNAS_DATA_LIMIT", "100MB")
     with pytest.raises(DataError, match="fashion-mini: train part at 4000x4000: unpacks to 128,000,000,000 bytes"):
         load("fashion-mini", 4000)
+    with pytest.raises(DataError, match="fashion-mini at 4000x3000: unpacks to 96,000,000,000 bytes"):
+        load_sized("fashion-mini", 4000, 3000)
