@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dcdnas.analysis.judgement import Judgement, Value
+from dcdnas.cli._mask_prediction import LEGEND, has_masks
 from dcdnas.cli._output import plain
 from dcdnas.cli._tables import Sheet
 from dcdnas.core.files import make_folder, write_whole
+from dcdnas.errors import UsageError
 from dcdnas.pages.confusion import confusion_svg
 
 MOST = 20
@@ -109,6 +111,20 @@ def confusion_sheet(found: Judgement, names: Sequence[str]) -> Sheet:
     for n, name in enumerate(names):
         sheet.add_row(f"{n} {name}", *(f"{count:,}" if count else "·" for count in found.confusion[n].tolist()))
     return sheet
+
+
+def check_place(folder: Path) -> None:
+    """Makes the folder that an evaluation is written to.
+
+    Raises:
+        UsageError: when it has masks of `dcdnas predict`, the list of whose classes would be overwritten.
+        RunError: when the folder cannot be written to.
+    """
+    if has_masks(folder):
+        raise UsageError(
+            f"{folder} has masks of `dcdnas predict`, whose {LEGEND} would be overwritten. Name another folder with -o."
+        )
+    make_folder(folder)
 
 
 def write(folder: Path, said: Mapping[str, Any], names: Sequence[str], title: str) -> list[Path]:

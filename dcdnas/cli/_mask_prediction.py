@@ -88,8 +88,13 @@ def _legend(classes: Sequence[str]) -> str:
 
 def _check_folder(folder: Path) -> None:
     """Raises UsageError for a folder with files that are not of an earlier prediction, because masks could overwrite them."""
-    legend = folder / LEGEND
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not legend.is_file() or not legend.read_text(encoding="utf-8", errors="replace").startswith(",".join(HEAD)):
+    if not has_masks(folder):
         raise UsageError(f"{folder} has files that are not masks of an earlier prediction. Name a new folder with -o.")
+
+
+def has_masks(folder: Path) -> bool:
+    """Whether a folder has the masks of an earlier prediction, by the file that states the meaning of their values."""
+    legend = folder / LEGEND
+    return legend.is_file() and legend.read_text(encoding="utf-8", errors="replace").startswith(",".join(HEAD))

@@ -58,13 +58,15 @@ def evaluate(
 
     Examples:  dcdnas evaluate trained/quick-3/seed-0 -d fashion-mnist  |  dcdnas evaluate model.onnx -d cifar10:/data -o judged
     """
-    from dcdnas.cli._evaluation import write
+    from dcdnas.cli._evaluation import check_place, write
     from dcdnas.cli._labelled import Wanted, labelled, say_damaged
     from dcdnas.cli._source import open_trained
     from dcdnas.engine.planning.settings import share
     from dcdnas.export import speed_of
 
     opened = open_trained(model, weights)
+    if output:
+        check_place(output)
     wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels, opened.pixels, opened.grey_range)
     test = labelled(out, wanted, data, share(skip_damaged), test=True)
     speed = speed_of(opened)

@@ -230,6 +230,10 @@ def test_masks_of_pictures_are_written_and_are_those_that_the_data_set_is_judged
     legend = (found / "masks" / "classes.csv").read_text().splitlines()
     assert legend == ["value,class,colour", "0,sky,#000000", "1,road,#800000", "2,tree,#008000", "255,,#e0e0c0"]
 
+    refused = run("evaluate", "kept", "-d", "npz:some.npz", "-o", "masks")
+    assert (refused.code, "masks has masks of `dcdnas predict`, whose classes.csv would be" in refused.err) == (2, True)
+    assert (found / "masks" / "classes.csv").read_text().splitlines() == legend
+
     rows = run("predict", "kept", "pictures/a", "--csv", "-k", "1").out.splitlines()
     assert rows[0] == "image,rank,class,share,mask"
     assert len(rows) == 6
