@@ -46,6 +46,9 @@ def start_of(out: Output, architecture: Architecture, images: Images, weights: P
 def taken_over(out: Output, architecture: Architecture, images: Images, path: Path) -> dict[str, Any]:
     """Initial weights taken over from a trained network with other operators or sizes.
 
+    The classifier's are left out if the trained network has other classes or orders them differently. Where it does not name its
+    classes, as many are taken to be the same ones, as `weights_for` does.
+
     Raises:
         UsageError: when the trained network has another backbone.
     """
@@ -54,8 +57,8 @@ def taken_over(out: Output, architecture: Architecture, images: Images, path: Pa
     if theirs != mine:
         raise UsageError(f"--weights {path}: is a {theirs}, whose weights a {mine} cannot take over. Allowed: a trained {mine}.")
     known, fresh = inherited(build_network(fitted(architecture, images)), load(path))
-    others = tuple(model.labels or ()) != images.classes
-    last = [name for name in known if name.startswith(CLASSIFIERS)] if others else []
+    same = model.architecture.classes == len(images.classes) and model.labels in ((), images.classes)
+    last = [name for name in known if name.startswith(CLASSIFIERS)] if not same else []
     layers = [*fresh, *dict.fromkeys(name.rpartition(".")[0] for name in last)]
     anew = f"; initialised afresh: {named(layers)}" if layers else ""
     out.note(f"Starting from the network of {path}{anew}")

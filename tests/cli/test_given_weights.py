@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,12 @@ from commands import Run
 from PIL import Image
 from test_predict import deep_set
 
+from dcdnas.cli._output import Output
+from dcdnas.cli._start import start_of
 from dcdnas.core.architecture import Architecture
-from dcdnas.export import Model, open_network, read_model, write_config
+from dcdnas.data import load
+from dcdnas.export import Model, open_network, read_model, save_weights, write_config
+from dcdnas.networks import build_network
 
 SETTINGS = {"channels": (8,), "depth": 1, "strides": (1,), "stem_channels": 8, "stem": "small"}
 NET = "out/seed-0"
@@ -104,6 +109,22 @@ def test_the_interpolation_is_that_of_the_weights_training(run: Run, project: Pa
     for file in ("model", "best"):
         assert run("export", "net.yaml", "--weights", f"{NET}/{file}.safetensors", "--to", "config", "-o", "net").code == 0
         assert read_model("net/config.yaml").interpolation == "bilinear"
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "kept"), [(2, (), True), (2, ("left", "right"), True), (2, ("right", "left"), False), (3, (), False)]
+)
+def test_a_folder_gives_its_classifier_for_the_same_classes_as_its_file_does(
+    project: Path, classes: int, labels: tuple[str, ...], kept: bool
+) -> None:
+    architecture = Architecture("resnet", SETTINGS, {}, (1, 8, 24), classes)
+    model = Model(architecture, {}, None, labels)
+    write_config(model, "parent/config.yaml")
+    save_weights(build_network(architecture), Path("parent/model.safetensors"), model.metadata())
+    images = load(stripes("own.npz", ("left", "right")))
+    for weights in (Path("parent"), Path("parent/model.safetensors")):
+        start = start_of(Output(quiet=True), replace(architecture, classes=2), images, weights, None)
+        assert ("classifier.weight" in start.weights) == kept
 
 
 def test_attentions_are_measured_on_images_as_the_network_expects_them(run: Run, trained: str) -> None:
