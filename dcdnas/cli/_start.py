@@ -101,6 +101,12 @@ def teacher_of(out: Output, path: Path, images: Images) -> Teacher:
             f"Note: --teacher {path} does not record the range of grey pictures with more than 8 bits in its training. Like the "
             f"new network, it receives those of {images.name} scaled from 0 to {images.grey_range:g}."
         )
+    size, ours = ("x".join(map(str, shape[1:])) for shape in (model.architecture.input, images.shape))
+    if size != ours:
+        out.warn(
+            f"Note: --teacher {path} was trained on images of {size} pixels. Like the new network, it receives those of "
+            f"{images.name} at {ours}."
+        )
     normalisation = model.normalisation
     mean, std = (normalisation.mean, normalisation.std) if normalisation else (images.mean, images.std)
     return Teacher(load(path), mean, std)

@@ -169,3 +169,18 @@ def test_a_teacher_of_another_grey_range_is_refused(run: Run, project: Path) -> 
     said = run(*student, "-d", narrow, "-o", "fourth")
     assert said.code == 0
     assert "does not record the range of grey pictures" in " ".join(said.err.split())
+
+
+def test_a_teacher_of_another_size_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = load(stripes("own.npz", ("left", "right")))
+    for size, said in (((8, 24), False), ((16, 20), True)):
+        architecture = Architecture("resnet", SETTINGS, {}, (1, *size), 2)
+        write_config(Model(architecture), "parent/config.yaml")
+        save_weights(build_network(architecture), Path("parent/model.safetensors"))
+        teacher = start_of(Output(), architecture, images, None, Path("parent")).teacher
+        assert teacher is not None
+        assert teacher.network(torch.zeros(2, *images.shape)).shape == (2, 2)
+        told = " ".join(capsys.readouterr().err.split())
+        assert (
+            "was trained on images of 16x20 pixels. Like the new network, it receives those of npz:own.npz at 8x24" in told
+        ) == said
