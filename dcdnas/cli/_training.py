@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dcdnas.cli._output import Output
@@ -16,7 +17,7 @@ from dcdnas.core.files import write_whole
 from dcdnas.core.objective import Objective
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.units import counted
-from dcdnas.data import Images, Split
+from dcdnas.data import Images, Split, shown
 from dcdnas.engine.executors.ray.together import Workers
 from dcdnas.export import WEIGHTS, Model, Normalisation, save_weights, write_config
 from dcdnas.tasks import OBJECTIVES
@@ -53,8 +54,11 @@ def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> di
     on = f"{counted(wanted.workers, 'worker')}, {device}" if group else device
     announce(out, found.name, task, parts, f"{counted(len(wanted.seeds), 'seed')}, on {on}")
 
+    given = {"started_from": wanted.weights, "teacher": wanted.teacher}
+    begun = {name: shown(path) for name, path in given.items() if path}
+
     def write(one: Trained) -> Path:
-        return write_network(one, provenance, images, task, folder)
+        return write_network(one, provenance, images, task, folder, begun)
 
     with watching(out, task, wanted.seeds, write) as watcher:
         trained = train_seeds(
@@ -83,7 +87,14 @@ def in_words(objective: str) -> str:
     return objective.replace("_iou", " IoU")
 
 
-def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, task: TrainingTask, folder: Path) -> Path:
+def write_network(
+    one: Trained,
+    provenance: Mapping[str, Any],
+    images: Images,
+    task: TrainingTask,
+    folder: Path,
+    begun: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Writes a trained network's config and weights into its seed's folder, with the full provenance.
 
     Args:
@@ -92,6 +103,7 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
         images: images that it was trained on.
         task: recipe of the training.
         folder: folder of all seeds.
+        begun: weights that the training started from, and its teacher, by name; empty for none.
 
     Returns:
         The seed's folder.
@@ -99,7 +111,7 @@ def write_network(one: Trained, provenance: Mapping[str, Any], images: Images, t
     place = folder / f"seed-{one.seed}"
     name = objective_of(one).name
     reached = {f"validation_{name}": one.score.values[name], f"test_{name}": one.test.get(name)}
-    training = {**asdict(replace(task, seed=one.seed)), **reached}
+    training = {**asdict(replace(task, seed=one.seed)), **begun, **reached}
     normalisation = Normalisation(images.mean, images.std)
     said = normalisation, images.classes, images.grey_range, images.interpolation
     model = Model(one.network.architecture, {**provenance, "training": training}, *said)

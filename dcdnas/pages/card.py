@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def _sections(model: Model, written: Sequence[Written], trained: bool, licence: 
     yield from ("", "## Cost", "", *_cost(model))
     training = model.provenance.get("training")
     if isinstance(training, Mapping):
-        yield from ("", "## Training", "", *_recorded(training))
+        yield from ("", "## Training", "", *_recorded(with_effect(training)))
     found = {name: value for name, value in model.provenance.items() if name != "training"}
     yield from ("", "## Where it comes from", "", *_recorded(found))
     yield from ("", "## Data", "", *_data(model))
@@ -122,6 +122,23 @@ def _cost(model: Model) -> Iterator[str]:
         for name, sums in found.by_operator.items()
     ]
     yield from _table(("operator", "layers", "FLOPs", "parameters"), rows)
+
+
+NEEDS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "distillation": lambda recipe: recipe.get("teacher"),
+    "distillation_temperature": lambda recipe: recipe.get("teacher"),
+    "magnitude": lambda recipe: recipe.get("randaugment"),
+    "mixup_ramp": lambda recipe: recipe.get("mixup") or recipe.get("cutmix"),
+    "crop_area": lambda recipe: recipe.get("augment") == "resized-crop",
+    "step_epochs": lambda recipe: recipe.get("schedule") == "steps",
+    "step_factor": lambda recipe: recipe.get("schedule") == "steps",
+}
+"""Part of a recipe -> whether it has an effect in a training."""
+
+
+def with_effect(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out the parts of a training's recipe that had no effect, such as the distillation without a teacher."""
+    return {name: value for name, value in training.items() if name not in NEEDS or NEEDS[name](training)}
 
 
 def _recorded(plain: Mapping[str, Any]) -> Iterator[str]:

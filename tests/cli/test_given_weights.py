@@ -163,7 +163,9 @@ def test_a_teacher_of_another_grey_range_is_refused(run: Run, project: Path) -> 
     told = " ".join(said.err.split())
     assert "was trained on grey pictures whose value 65535 is read as 255; in folder:" in told
     assert "that is 1023" in told
-    assert run(*student, "-d", wide, "-o", "third").code == 0
+    assert run(*student, "-d", wide, "--weights", NET, "-o", "third").code == 0
+    training = read_model("third/seed-0/config.yaml").provenance["training"]
+    assert (training["teacher"], training["started_from"]) == (NET, NET)
     config = project / NET / "config.yaml"
     config.write_text(config.read_text().replace("grey_range", "was"))
     said = run(*student, "-d", narrow, "-o", "fourth")

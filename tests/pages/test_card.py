@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dcdnas.core.architecture import Architecture, LayerChoice
+from dcdnas.core.task import TrainingTask
 from dcdnas.cost import price
 from dcdnas.export import MARK, Model, Normalisation, Written
 from dcdnas.networks import networks, slots_of
@@ -65,6 +66,18 @@ def test_its_head_is_what_hubs_read(tmp_path: Path) -> None:
     assert (head["license"], head["library_name"], head["pipeline_tag"]) == ("cc-by-4.0", "dcdnas", "image-classification")
     assert head["tags"] == ["dcdnas", "dynamic-convolution", "mobilenetv2", "dcd", "odconv"]
     assert "license" not in yaml.safe_load(card(MODEL, tmp_path).split("---")[1])
+
+
+def test_it_says_only_what_had_an_effect_in_the_training(tmp_path: Path) -> None:
+    recipe = asdict(TrainingTask(epochs=9))
+    for more, said in (({}, False), ({"teacher": "big/seed-0"}, True)):
+        text = card(replace(MODEL, provenance={"training": {**recipe, **more}}), tmp_path)
+        assert ("| distillation | 0.5 |" in text, "| teacher | big/seed-0 |" in text) == (said, said)
+        assert "| epochs | 9 |" in text
+        assert not any(f"| {name} |" in text for name in ("magnitude", "crop area", "step epochs", "step factor"))
+    stepped = recipe | {"schedule": "steps", "randaugment": 2, "augment": "resized-crop", "cutmix": 1.0, "mixup_ramp": 5}
+    text = card(replace(MODEL, provenance={"training": stepped}), tmp_path)
+    assert all(f"| {name} |" in text for name in ("magnitude", "crop area", "step epochs", "step factor", "mixup ramp"))
 
 
 def test_it_says_the_costs_the_files_and_what_was_trained(tmp_path: Path) -> None:
