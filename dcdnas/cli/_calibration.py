@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcdnas.cli._labelled import Wanted, labelled, recipe_of, skipped
+from dcdnas.cli._labelled import Wanted, images_of, labelled, skipped
 from dcdnas.cli._output import Output
 from dcdnas.data import Split, split
 from dcdnas.errors import UsageError
@@ -26,11 +26,11 @@ def calibrating(out: Output, name: str, model: Model, trained: Path | None, data
     Raises:
         UsageError: when the data set is not known, or the network is not trained.
     """
-    images_of = data or recipe_of(model).get("data")
-    if trained is None or not images_of:
+    name_of_images = data or images_of(model)
+    if trained is None or not name_of_images:
         lacking = "trained weights (--weights)" if trained is None else "training images (-d DATA)"
         raise UsageError(f"--quantize int8 needs {lacking}, and {name} has none. Give them.")
     a = model.architecture
     wanted = Wanted(name, a.input, a.classes, model.labels, bool(a.head), model.grey_range)
     skip = skipped(model, skip_damaged)
-    return split(labelled(out, wanted, images_of, skip, test=False), VALIDATION)
+    return split(labelled(out, wanted, name_of_images, skip, test=False), VALIDATION)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dcdnas.cli._output import Output
+from dcdnas.core.task import OWN, TABLE
 from dcdnas.core.units import counted
 from dcdnas.data import Images, load_sized, load_test, open_source, ordered_as
 from dcdnas.engine.planning.settings import share
@@ -85,6 +86,12 @@ def recipe_of(model: Model) -> Mapping[str, Any]:
     """The recipe of a network's training, else that of the short training of a search; empty if it is not known."""
     known = model.provenance.get("training") or model.provenance.get("recipe")
     return known if isinstance(known, Mapping) else {}
+
+
+def images_of(model: Model) -> str:
+    """Name of the data set that a network was trained on; empty if it is not known, or if only the user's own task knows it."""
+    said = recipe_of(model).get("data")
+    return said if isinstance(said, str) and not said.startswith((OWN, TABLE)) else ""
 
 
 def skipped(model: Model, said: str | None) -> float:

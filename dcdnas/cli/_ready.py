@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dcdnas.cli._labelled import say_absent, say_lacks, skipped
+from dcdnas.cli._labelled import images_of, say_absent, say_lacks, skipped
 from dcdnas.cli._output import Output
 from dcdnas.cli._recipe import task_of
 from dcdnas.cli._source import Source as Found
@@ -93,6 +93,12 @@ def read_images(out: Output, found: Found, task: TrainingTask, grey_range: float
             f"{priced} and {of.classes:,}."
         )
     return images
+
+
+def as_told(model: Model, data: str) -> TrainingTask | None:
+    """Names the images to look at: the given data set, else that of the network's training; None if neither is known."""
+    name = data or images_of(model)
+    return TrainingTask(data=name) if name else None
 
 
 def images_as_trained(out: Output, found: Found, task: TrainingTask, model: Model, skip_damaged: str | None) -> Images:

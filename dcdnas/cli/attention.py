@@ -14,6 +14,7 @@ from dcdnas.cli._output import Output
 if TYPE_CHECKING:
     from dcdnas.cli._source import Source as Found
     from dcdnas.core.dynamics import Attentions
+    from dcdnas.core.task import TrainingTask
     from dcdnas.core.trial import EpochResult
 
 __all__ = ["attention"]
@@ -28,7 +29,8 @@ def attention(
         str, typer.Option("--trial", "-t", metavar="N|best|knee", help="Trial of a run: its number, best (default) or knee.")
     ] = "",
     data: Annotated[
-        str, typer.Option("-d", "--data", metavar="DATA", help="Data set of the images; by default that of the run.")
+        str,
+        typer.Option("-d", "--data", metavar="DATA", help="Data set of the images; by default that of the run or the training."),
     ] = "",
     weights: Annotated[
         Path | None,
@@ -91,20 +93,20 @@ def with_weights(out: Output, found: Found, data: str, skip_damaged: str | None,
         FileError: when the weights cannot be read, or belong to another network.
     """
     from dcdnas.analysis.attention import attentions
-    from dcdnas.cli._ready import images_as_trained
-    from dcdnas.core.task import TrainingTask
+    from dcdnas.cli._ready import as_told, images_as_trained
     from dcdnas.engine.repeat import task_of
     from dcdnas.errors import UsageError
     from dcdnas.export import as_trained, load_trained
     from dcdnas.training.attentions import FILE, readings_in
 
-    if data:
-        task = TrainingTask(data=data)
-    elif found.run and found.trial:
-        task = task_of(found.run.folder, found.trial)
+    model = found.model()
+    if found.run and found.trial and not data:
+        task: TrainingTask | None = task_of(found.run.folder, found.trial)
     else:
+        task = as_told(model, data)
+    if task is None:
         raise UsageError(f"{found.name} does not say which images it is for. Name some with -d, like -d fashion-mini.")
-    images = images_as_trained(out, found, task, as_trained(found.model(), weights, found.path), skip_damaged)
+    images = images_as_trained(out, found, task, as_trained(model, weights, found.path), skip_damaged)
     network, validation = load_trained(found.architecture, images, weights)
     readings = readings_in(weights.with_name(FILE))
     return attentions(network, validation, count, f"weights of {weights}", readings)

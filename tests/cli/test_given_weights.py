@@ -131,7 +131,7 @@ def test_attentions_are_measured_on_images_as_the_network_expects_them(run: Run,
     dark = stripes("dark.npz", ("right", "left"), 40)
     judged = accuracy(run, NET, "-d", dark)
     measured = run("attention", NET, "-d", trained, "--json").json["accuracy"]
-    assert measured == 1
+    assert measured == run("attention", NET, "--json").json["accuracy"] == 1
     config = Path(NET, "config.yaml")
     model = read_model(config)
     assert model.normalisation is not None
@@ -144,6 +144,17 @@ def test_attentions_are_measured_on_images_as_the_network_expects_them(run: Run,
     said = run("attention", NET, "-d", trained)
     assert said.code == 7
     assert "other classes than the network was trained on" in " ".join(said.err.split())
+
+
+def test_the_images_of_an_own_task_are_not_taken_for_a_data_set(run: Run, project: Path) -> None:
+    architecture = Architecture("resnet", SETTINGS, {}, (1, 8, 8), 2)
+    model = Model(architecture, {"recipe": {"data": "task:mine"}})
+    write_config(model, "mine/config.yaml")
+    save_weights(build_network(architecture), Path("mine/model.safetensors"))
+    said = run("export", "mine", "--quantize", "int8")
+    assert (said.code, "--quantize int8 needs training images (-d DATA), and mine has none" in said.err) == (2, True)
+    said = run("attention", "mine")
+    assert (said.code, "mine does not say which images it is for" in said.err) == (2, True)
 
 
 def test_weights_beside_a_model_that_has_its_own_are_refused(run: Run, trained: str) -> None:
