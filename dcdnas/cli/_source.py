@@ -123,14 +123,19 @@ def open_source(source: str, trial: str = "", budget: Sequence[str] | None = Non
     return [Source(f"{run.name}-{t.number}", t.architecture, run, t) for t in chosen]
 
 
-def open_trained(source: Path, weights: Path | None) -> Opened:
+def open_trained(out: Output, source: Path, weights: Path | None) -> Opened:
     """Opens a trained network for inference; the name or folder of a run is refused with the command that trains its network.
+
+    Args:
+        out: output for a note if the weights were trained on images of another size.
+        source: as for `dcdnas.export.open_network`.
+        weights: likewise.
 
     Raises:
         UsageError: for a run.
         FileError: as `dcdnas.export.open_network`.
     """
-    from dcdnas.export import open_network
+    from dcdnas.export import open_network, other_size
 
     folder = run_called(source)
     if folder:
@@ -143,7 +148,10 @@ def open_trained(source: Path, weights: Path | None) -> Opened:
             f"{source} is a run, whose network has to be trained first: `dcdnas train {named} -d DATA -o DIR`. "
             "Then give that folder, DIR, in place of the run."
         )
-    return open_network(source, weights)
+    opened = open_network(source, weights)
+    if weights and (note := other_size(weights, opened.input)):
+        out.warn(note)
+    return opened
 
 
 def with_own_code(run: Run, why: str, then: str) -> str:

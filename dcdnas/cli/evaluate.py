@@ -64,7 +64,7 @@ def evaluate(
     from dcdnas.engine.planning.settings import share
     from dcdnas.export import speed_of
 
-    opened = open_trained(model, weights)
+    opened = open_trained(out, model, weights)
     if output:
         check_place(output)
     wanted = Wanted(str(opened.path), opened.input, opened.classes, opened.labels, opened.pixels, opened.grey_range)

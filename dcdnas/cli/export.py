@@ -87,8 +87,11 @@ def export(
 def _weights(out: Output, one: Found, given: Path | None, alone: bool) -> Path | None:
     """Prints which network is exported; returns its trained weights if there are any and not only a config is written."""
     from dcdnas.core.units import costs
+    from dcdnas.export import other_size
     from dcdnas.results.verdict import value_said
 
+    if given and (warning := other_size(given, one.architecture.input)):
+        out.warn(warning)
     if one.run and one.trial:
         out.show(f"Trial {one.trial.number} of {one.run.name}: {value_said(one.run, one.trial)}; {costs(one.trial.cost)}")
     trained, note = (given, "") if given or alone else one.trained_weights()

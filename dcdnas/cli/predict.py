@@ -68,7 +68,7 @@ def predict(
 
     out.check_csv(as_csv)
     allowed = share(skip_damaged)
-    opened, paths = open_trained(model, weights), find_pictures(images)
+    opened, paths = open_trained(out, model, weights), find_pictures(images)
     out.detail(f"{opened.path} in {opened.runtime} on {opened.device}")
     if not opened.labels:
         out.note(f"Note: {model} does not name its classes; they are numbered from 0.")

@@ -1,7 +1,7 @@
 """Exports an architecture, with weights if there are any, as self-contained files; each is loaded again and compared."""
 
 from dcdnas.export.config import Model, Normalisation, read_model, write_config
-from dcdnas.export.metadata import as_trained, check_described
+from dcdnas.export.metadata import as_trained, check_described, other_size
 from dcdnas.export.model import FORMATS, Written, export_model, load_trained, load_weights, read_formats, save_weights
 from dcdnas.export.names import CARD, MARK, PICTURE, WEIGHTS
 from dcdnas.export.opened import Opened, config_file, open_network
@@ -29,6 +29,7 @@ __all__ = [
     "model_of",
     "of_weights",
     "open_network",
+    "other_size",
     "provenance",
     "read_formats",
     "read_model",

@@ -64,6 +64,30 @@ def check_described(model: Model, weights: Path) -> None:
         raise FileError(f"{weights}: weights of another network: {'; '.join(problems)}. Give weights of this network.")
 
 
+def other_size(weights: Path, input: tuple[int, int, int]) -> str:
+    """Returns a note if weights state that they were trained on images of another size than a network's; else an empty text.
+
+    A network that a search trained on smaller images has fewer strides, which do not show in the shapes of its weights.
+
+    Args:
+        weights: a safetensors file.
+        input: (C, H, W) of the network.
+
+    Raises:
+        FileError: when the file cannot be read, or its metadata cannot be used.
+    """
+    from dcdnas.training.weights import read_metadata
+
+    size = metadata_of(weights, read_metadata(weights)).get("input_size", input)
+    if tuple(size[1:]) == input[1:]:
+        return ""
+    theirs, ours = ("x".join(map(str, shape[1:])) for shape in (size, input))
+    return (
+        f"Note: {weights} was trained on images of {theirs} pixels, and the network takes {ours}. If it was trained with fewer "
+        "strides, as searches do on small images, its answers here are wrong: train the network first (dcdnas train)."
+    )
+
+
 def metadata_of(path: Path, kept: Mapping[str, str]) -> dict[str, Any]:
     """Parses and checks the metadata that `Model.metadata` writes, because the file is untrusted.
 

@@ -157,6 +157,19 @@ def test_the_images_of_an_own_task_are_not_taken_for_a_data_set(run: Run, projec
     assert (said.code, "mine does not say which images it is for" in said.err) == (2, True)
 
 
+def test_weights_of_a_network_at_another_size_are_said(run: Run, trained: str) -> None:
+    larger = Architecture("resnet", SETTINGS, {}, (1, 16, 48), 2)
+    write_config(Model(larger), "larger.yaml")
+    Image.new("L", (24, 8)).save("one.png")
+    weights = "--weights", f"{NET}/best.safetensors"
+    for words in (("evaluate", "-d", trained), ("predict", "one.png"), ("export", "--to", "torch", "-o", "net")):
+        for config, said in (("net.yaml", False), ("larger.yaml", True)):
+            command = run(words[0], config, *words[1:], *weights)
+            assert command.code == 0, command.err
+            told = " ".join(command.err.split())
+            assert ("was trained on images of 8x24 pixels, and the network takes 16x48. If" in told) == said
+
+
 def test_weights_beside_a_model_that_has_its_own_are_refused(run: Run, trained: str) -> None:
     assert run("export", NET, "--to", "onnx", "-o", "net").code == 0
     said = run("evaluate", "net/model.onnx", "--weights", "gone.safetensors", "-d", trained)
