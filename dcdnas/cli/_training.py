@@ -45,7 +45,7 @@ def train_network(out: Output, found: Found, wanted: Wanted, folder: Path) -> di
     Raises:
         DcdnasError: when the network cannot be trained, or the training was stopped.
     """
-    provenance = found.model().provenance
+    provenance = {name: value for name, value in found.model().provenance.items() if name != "checkpoint"}
     ready = ready_for(out, found, wanted, folder)
     task, images, parts, device = ready.task, ready.images, ready.parts, ready.device
     group = Workers(wanted.workers, folder / LOG) if wanted.workers > 1 else None

@@ -170,6 +170,14 @@ def test_weights_of_a_network_at_another_size_are_said(run: Run, trained: str) -
             assert ("was trained on images of 8x24 pixels, and the network takes 16x48. If" in told) == said
 
 
+def test_a_fresh_training_is_not_said_to_have_a_checkpoints_weights(run: Run, trained: str) -> None:
+    origin = {"published": "odconv/od_resnet18", "checkpoint": "od.pth"}
+    write_config(Model(read_model("net.yaml").architecture, origin), "imported.yaml")
+    assert run("train", "imported.yaml", "-d", trained, "--epochs", "1", "-o", "again").code == 0
+    found = read_model("again/seed-0/config.yaml").provenance
+    assert (found["published"], "checkpoint" in found) == ("odconv/od_resnet18", False)
+
+
 def test_weights_beside_a_model_that_has_its_own_are_refused(run: Run, trained: str) -> None:
     assert run("export", NET, "--to", "onnx", "-o", "net").code == 0
     said = run("evaluate", "net/model.onnx", "--weights", "gone.safetensors", "-d", trained)
