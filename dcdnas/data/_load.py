@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -218,9 +219,10 @@ def placed(name: str, folder: Path) -> str:
         UnknownNameError: when there is no such data set.
     """
     plain, _, argument = name.partition(":")
-    is_path = sources[plain].ARGUMENT.strip("[]") in PATHS
-    relative = is_path and argument and not Path(argument).expanduser().is_absolute()
-    return f"{plain}:{folder / argument}" if relative else name
+    kind = sources[plain].ARGUMENT.strip("[]")
+    relative = kind in PATHS and argument and not Path(argument).expanduser().is_absolute()
+    above = Path(glob.escape(str(folder))) if kind == "GLOB" else folder
+    return f"{plain}:{above / argument}" if relative else name
 
 
 def resized(pixels: Tensor, resolution: int | tuple[int, int], chunk: int = 1024) -> Tensor:

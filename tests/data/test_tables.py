@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcdnas.data import _decoded, _table, contents, load, load_test, parquet
+from dcdnas.data import _decoded, _table, contents, load, load_test, parquet, placed
 from dcdnas.errors import DataError, MissingPackageError
 
 NAMES = ("ant", "bee", "cat")
@@ -134,6 +134,11 @@ def test_a_large_table_is_read_a_few_rows_at_a_time(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(parquet, "ROWS", 3)
     write(tmp_path / "train.parquet", [n % 3 for n in range(20)])
     assert load(f"parquet:{tmp_path}/*.parquet", 8).pixels[:, 0, 0, 0].tolist() == list(range(20))
+
+
+def test_the_folder_of_a_space_is_no_part_of_the_pattern(root: Path) -> None:
+    moved = root.rename(root.with_name("set [v2] *"))
+    assert len(load(placed("parquet:*.parquet", moved), 8)) == 7
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
