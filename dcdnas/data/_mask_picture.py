@@ -33,8 +33,8 @@ def mask_png(mask: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
         size: width and height of the picture.
     """
     width, height = size
-    across = min(width, round(height * mask.shape[1] / mask.shape[0]))
-    down = min(height, round(width * mask.shape[0] / mask.shape[1]))
+    across = min(width, max(1, round(height * mask.shape[1] / mask.shape[0])))
+    down = min(height, max(1, round(width * mask.shape[0] / mask.shape[1])))
     region = Image.fromarray(mask).resize((across, down), Image.Resampling.NEAREST)
     whole = Image.new("P", size, UNLABELLED)
     whole.paste(region, ((width - across) // 2, (height - down) // 2))

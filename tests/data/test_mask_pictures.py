@@ -69,3 +69,11 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"a\.png: no readable picture"):
         size_of(("a.png", tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("size", [(1, 30), (1, 1), (30, 1)])
+def test_a_narrow_picture_has_a_mask_too(size: tuple[int, int]) -> None:
+    for shape in ((2, 32), (32, 2)):
+        values = np.asarray(Image.open(io.BytesIO(mask_png(np.zeros(shape, np.uint8), size))))
+        assert values.shape == size[::-1]
+        assert (values == 0).any()
