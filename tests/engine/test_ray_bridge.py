@@ -12,10 +12,12 @@ from trainings import learn, pretend, quality
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import EpochResult, FailureKind, Score
+from dcdnas.engine.execution import Execution
 from dcdnas.engine.job import Job
 from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.proxy_training import Reporter, Train
 from dcdnas.engine.store import Store
+from dcdnas.errors import UsageError
 from dcdnas.tasks import Objective
 
 PAIR = (Objective("auc", "maximize", 0.5, 1.0), Objective("rmse", "minimize", 2.0, 0.0))
@@ -187,3 +189,46 @@ def test_a_worker_of_which_the_cluster_knows_nothing_has_crashed(monkeypatch: py
 
     monkeypatch.setattr(ray._private.state, "actors", lambda worker: {})
     assert cause_of_death(ACTOR) is cause_of_death("") is FailureKind.CRASHED
+
+
+def resources_of(*machines: tuple[float, float]) -> list[dict[str, Any]]:
+    """What Ray says of a cluster: machines with so many cores and GPUs, and one that has left."""
+    here = [{"Alive": True, "Resources": {"CPU": cores} | ({"GPU": gpus} if gpus else {})} for cores, gpus in machines]
+    return [*here, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+
+
+@pytest.mark.parametrize(
+    ("machines", "cores", "gpus", "fit"),
+    [
+        ([(3.0, 0.0), (3.0, 0.0)], 1.0, 0.0, 6),
+        ([(3.0, 0.0), (3.0, 0.0)], 2.0, 0.0, 2),
+        ([(0.0, 0.0), (8.0, 0.0)], 4.0, 0.0, 2),
+        ([(8.0, 1.0), (8.0, 1.0)], 1.0, 1.0, 2),
+        ([(8.0, 2.0)], 1.0, 0.4, 4),
+        ([(8.0, 0.0), (2.0, 4.0)], 1.0, 1.0, 2),
+    ],
+)
+def test_the_room_of_a_cluster_is_counted_machine_by_machine(
+    monkeypatch: pytest.MonkeyPatch, machines: list[tuple[float, float]], cores: float, gpus: float, fit: int
+) -> None:
+    import ray
+
+    from dcdnas.engine.executors.ray._tune import Room
+
+    monkeypatch.setattr(ray, "nodes", lambda: resources_of(*machines))
+    room = Room(Execution(cpus_per_trial=cores, gpus_per_trial=gpus))
+    room.check()
+    assert room() == fit
+
+
+@pytest.mark.parametrize(("cores", "gpus"), [(4.0, 0.0), (1.0, 2.0)])
+def test_a_training_that_fits_only_into_several_machines_is_refused_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, cores: float, gpus: float
+) -> None:
+    import ray
+
+    from dcdnas.engine.executors.ray._tune import Room
+
+    monkeypatch.setattr(ray, "nodes", lambda: resources_of((2.0, 1.0), (2.0, 1.0)))
+    with pytest.raises(UsageError, match=rf"needs {cores:g} CPUs and {gpus:g} GPUs, which no machine .* the largest has 2 and 1"):
+        Room(Execution(cpus_per_trial=cores, gpus_per_trial=gpus)).check()

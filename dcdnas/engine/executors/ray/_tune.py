@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
@@ -129,22 +130,38 @@ class Room:
         return min(self._fits, self.execution.jobs) if self.execution.jobs else self._fits
 
     def check(self) -> None:
-        """Raises UsageError when no training fits into the cluster."""
-        if self() < 1:
-            have, each = _resources(), self.execution
-            raise UsageError(
-                f"one training needs {each.cpus_per_trial:g} CPUs and {each.gpus_per_trial:g} GPUs, but Ray has "
-                f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}. Lower `--gpus-per-trial` or `--cpus-per-trial`."
-            )
+        """Raises UsageError when no training fits into a machine of the cluster."""
+        if self() >= 1:
+            return
+        each, machines = self.execution, _machines()
+        have = {name: sum(machine.get(name, 0.0) for machine in machines) for name in ("CPU", "GPU")}
+        why = f"but Ray has {have['CPU']:g} and {have['GPU']:g}"
+        if have["CPU"] >= each.cpus_per_trial and have["GPU"] >= each.gpus_per_trial:
+            largest = max((machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines)
+            why = f"which no machine of the Ray cluster has alone: the largest has {largest[0]:g} and {largest[1]:g}"
+        raise UsageError(
+            f"one training needs {each.cpus_per_trial:g} CPUs and {each.gpus_per_trial:g} GPUs, {why}. Lower "
+            "`--gpus-per-trial` or `--cpus-per-trial`."
+        )
 
     def _count(self) -> int:
-        have, each = _resources(), self.execution
-        fits = [have.get("CPU", 0.0) / each.cpus_per_trial] if each.cpus_per_trial else []
-        if each.gpus_per_trial:
-            fits.append(have.get("GPU", 0.0) / each.gpus_per_trial)
-        return int(min(fits) + 1e-9) if fits else 1
+        return sum(fitting(machine, self.execution) for machine in _machines())
 
 
-def _resources() -> Mapping[str, float]:
-    found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return found
+def fitting(machine: Mapping[str, float], each: Execution) -> int:
+    """Number of trainings that fit into a machine at a time, given its resources; a training runs on one machine and, if it needs
+    less than a GPU, on one GPU.
+    """
+    fits = [machine.get("CPU", 0.0) / each.cpus_per_trial] if each.cpus_per_trial else []
+    gpus = machine.get("GPU", 0.0)
+    if each.gpus_per_trial >= 1:
+        fits.append(gpus / each.gpus_per_trial)
+    elif each.gpus_per_trial:
+        fits.append(gpus * math.floor(1 / each.gpus_per_trial + 1e-9))
+    return int(min(fits) + 1e-9) if fits else 1
+
+
+def _machines() -> list[Mapping[str, float]]:
+    """The resources of each machine that is currently in the cluster."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
