@@ -75,5 +75,26 @@ class Execution:
         if self.jobs:
             return self.jobs
         by_cores = int((os.cpu_count() or 1) / max(self.cpus_per_trial, 1e-9))
-        by_gpus = int(torch.cuda.device_count() / self.gpus_per_trial) if self.gpus_per_trial else by_cores
+        by_gpus = fitting(torch.cuda.device_count(), self.gpus_per_trial) if self.gpus_per_trial else by_cores
         return max(1, min(by_cores, by_gpus))
+
+    def gpus_of(self, worker: int) -> str:
+        """The value of CUDA_VISIBLE_DEVICES with which a worker process on this machine has GPUs or a share of one to itself.
+
+        It is empty where there is nothing to choose from.
+
+        Args:
+            worker: number of the worker, from 0.
+        """
+        count = torch.cuda.device_count() if self.gpus_per_trial else 0
+        if count < 2:
+            return ""
+        names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        names = names[:count] if len(names) >= count else [str(gpu) for gpu in range(count)]
+        each = min(count, math.ceil(self.gpus_per_trial))
+        return ",".join(names[(worker * each + gpu) % count].strip() for gpu in range(each))
+
+
+def fitting(gpus: float, each: float) -> int:
+    """Number of trainings that fit on a machine's GPUs at a time, where each needs `each` GPUs or a share of a single one."""
+    return int(gpus / each + 1e-9) if each >= 1 else int(gpus + 1e-9) * int(1 / each + 1e-9)

@@ -130,6 +130,7 @@ def test_as_many_train_at_one_time_as_the_executor_lets(name: str, expected: int
         ({"cpus_per_trial": 64.0}, 1),
         ({"gpus_per_trial": 0.5}, 4),
         ({"gpus_per_trial": 0.1}, 16),
+        ({"gpus_per_trial": 0.4}, 4),  # two on each GPU, and not a fifth that would have a bit of both
         ({"gpus_per_trial": 8.0}, 1),
         ({"gpus_per_trial": 0.5, "jobs": 7}, 7),
     ],
@@ -140,6 +141,28 @@ def test_as_many_train_at_one_time_as_cores_and_gpus_allow(
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert Execution(**settings).workers == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "visible", "each", "expected"),
+    [
+        (4, None, 1.0, ["0", "1", "2", "3", "0"]),
+        (2, None, 0.5, ["0", "1", "0", "1", "0"]),
+        (4, None, 2.0, ["0,1", "2,3", "0,1", "2,3", "0,1"]),
+        (2, "5, GPU-8a", 1.0, ["5", "GPU-8a", "5", "GPU-8a", "5"]),
+        (1, None, 1.0, [""] * 5),
+        (4, None, 0.0, [""] * 5),
+    ],
+)
+def test_workers_of_this_machine_have_gpus_of_their_own(
+    count: int, visible: str | None, each: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    execution = Execution(gpus_per_trial=each)
+    assert [execution.gpus_of(worker) for worker in range(5)] == expected
 
 
 def test_without_ray_its_executor_names_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

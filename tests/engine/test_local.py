@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from searching import by_state, config, execute, loop_of
-from trainings import chatty, hanging, pretend, slow
+from trainings import Noting, chatty, hanging, pretend, slow
 
 from dcdnas.core.task import TrainingTask
 from dcdnas.core.trial import Ending, EpochResult, FailureKind
@@ -59,6 +60,13 @@ def test_a_process_that_is_not_ready_in_time_did_not_hang_but_could_not_be_start
     (failed,) = by_state(loop, "failed")
     assert failed.failure is FailureKind.NO_WORKER
     assert failed.reason == "its process could not be started: it was not ready after 0 s; see log"
+
+
+def test_two_workers_train_on_two_gpus(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    execute(loop_of(store, config(trials=2)), Noting(str(tmp_path)), Local, jobs=2, gpus_per_trial=1.0)
+    assert {json.loads(file.read_text())["gpus"] for file in tmp_path.glob("*.json")} == {"0", "1"}
 
 
 def job_of(number: int, deadline: float = 0.0) -> Job:

@@ -36,7 +36,7 @@ class Local(Executor):
     def run(self, loop: SearchLoop) -> None:
         """See `Executor.run`."""
         train = self.execution.training()
-        workers = [WorkerProcess(train, self.log) for _ in range(self.execution.workers)]
+        workers = [WorkerProcess(train, self.log, self.execution.gpus_of(n)) for n in range(self.execution.workers)]
         try:
             while True:
                 over = _hand_out(loop, workers)

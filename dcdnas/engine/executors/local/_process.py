@@ -32,10 +32,11 @@ class WorkerProcess:
     Args:
         train: training function that it runs.
         log: file to which its output is written.
+        gpus: the GPUs that it uses, as a value of CUDA_VISIBLE_DEVICES; empty for those of the driver.
     """
 
-    def __init__(self, train: Train, log: Path) -> None:
-        self.train, self.log = train, log
+    def __init__(self, train: Train, log: Path, gpus: str = "") -> None:
+        self.train, self.log, self.gpus = train, log, gpus
         self.job: Job | None = None
         self.connection: Connection[Any, Any]
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -120,7 +121,7 @@ class WorkerProcess:
     def _begin(self) -> None:
         resource_tracker.ensure_running()  # otherwise the first start of a process runs it, which unblocks the signals again
         self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=serve, args=(theirs, self.train, self.log), daemon=True)
+        self._process = _CONTEXT.Process(target=serve, args=(theirs, self.train, self.log, self.gpus), daemon=True)
         with _blocked_signals():
             self._process.start()
         theirs.close()

@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 READY = "ready"
 
 
-def serve(connection: Connection[Any, Any], train: Train, log: Path) -> None:
+def serve(connection: Connection[Any, Any], train: Train, log: Path, gpus: str = "") -> None:
     """Trains the jobs that arrive, until the process is killed or the driver is gone.
 
     Args:
         connection: connection to the driver.
         train: training function to run.
         log: file to which the output of this process is written.
+        gpus: the GPUs to use, as a value of CUDA_VISIBLE_DEVICES; empty for those of the driver.
     """
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus  # read when torch first uses a GPU, and nothing has used one yet
     threading.Thread(target=_end_with_driver, daemon=True).start()
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)

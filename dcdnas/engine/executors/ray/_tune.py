@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 from ray.tune.error import TuneError
 
 from dcdnas.core.trial import Ending
-from dcdnas.engine.execution import Execution
+from dcdnas.engine.execution import Execution, fitting
 from dcdnas.engine.executors.ray._bridge import Bridge
 from dcdnas.engine.executors.ray._cluster import cluster, followed, logged, own_handlers
 from dcdnas.engine.executors.ray._head import Head, HeadLostError
@@ -145,20 +145,15 @@ class Room:
         )
 
     def _count(self) -> int:
-        return sum(fitting(machine, self.execution) for machine in _machines())
+        return sum(_room_on(machine, self.execution) for machine in _machines())
 
 
-def fitting(machine: Mapping[str, float], each: Execution) -> int:
-    """Number of trainings that fit into a machine at a time, given its resources; a training runs on one machine and, if it needs
-    less than a GPU, on one GPU.
-    """
-    fits = [machine.get("CPU", 0.0) / each.cpus_per_trial] if each.cpus_per_trial else []
-    gpus = machine.get("GPU", 0.0)
-    if each.gpus_per_trial >= 1:
-        fits.append(gpus / each.gpus_per_trial)
-    elif each.gpus_per_trial:
-        fits.append(gpus * math.floor(1 / each.gpus_per_trial + 1e-9))
-    return int(min(fits) + 1e-9) if fits else 1
+def _room_on(machine: Mapping[str, float], each: Execution) -> int:
+    """Number of trainings that fit into a machine at a time, given its resources, because a training runs on one machine."""
+    fits = [int(machine.get("CPU", 0.0) / each.cpus_per_trial + 1e-9)]
+    if each.gpus_per_trial:
+        fits.append(fitting(machine.get("GPU", 0.0), each.gpus_per_trial))
+    return min(fits)
 
 
 def _machines() -> list[Mapping[str, float]]:
