@@ -1,4 +1,7 @@
-"""Passes the progress of a search to the requested trackers. A tracker that fails is dropped; the search continues."""
+"""Passes the progress of a search to the requested trackers.
+
+A tracker that fails, also one that fails when it is made, is dropped; the search continues.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from dcdnas.engine.config import SearchConfig
 from dcdnas.engine.job import described
 from dcdnas.engine.progress import Progress
 from dcdnas.engine.trackers import Tracker, trackers
+from dcdnas.errors import DcdnasError
 
 
 class Tracking(AbstractContextManager["Tracking"]):
@@ -28,7 +32,14 @@ class Tracking(AbstractContextManager["Tracking"]):
     """
 
     def __init__(self, names: Sequence[str], folder: Path, config: SearchConfig) -> None:
-        self._trackers: dict[str, Tracker] = {name: trackers[name](folder, config) for name in names}
+        self._trackers: dict[str, Tracker] = {}
+        for name in names:
+            try:
+                self._trackers[name] = trackers[name](folder, config)
+            except DcdnasError:
+                raise
+            except Exception as error:
+                _warn(name, error)
         self._seen: tuple[object, ...] = ()
         self._ended = -1
 
@@ -54,4 +65,8 @@ class Tracking(AbstractContextManager["Tracking"]):
                 what(tracker)
             except Exception as error:
                 del self._trackers[name]
-                logging.getLogger("dcdnas").warning("--log %s failed and is off from now on: %s", name, described(error))
+                _warn(name, error)
+
+
+def _warn(name: str, error: Exception) -> None:
+    logging.getLogger("dcdnas").warning("--log %s failed and is off from now on: %s", name, described(error))

@@ -131,6 +131,34 @@ def test_a_tracker_that_fails_is_dropped_and_the_search_goes_on(
     assert "--log tensorboard failed and is off from now on: OSError: no connection" in caplog.text
 
 
+def test_a_tracker_that_cannot_be_made_is_dropped_too_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    class Offline(Tracker):
+        def __init__(self, folder: Path, config: SearchConfig) -> None:
+            raise ConnectionError("no server")
+
+        def trial(self, trial: Trial) -> None: ...
+
+        def search(self, ended: int, hypervolume: float, best: float | None) -> None: ...
+
+    class Working(Offline):
+        def __init__(self, folder: Path, config: SearchConfig) -> None: ...
+
+        def close(self) -> None:
+            told.append("end")
+
+    monkeypatch.setitem(trackers._loaded, "mlflow", Offline)
+    monkeypatch.setitem(trackers._loaded, "tensorboard", Working)
+    with caplog.at_level(logging.WARNING, "dcdnas"):
+        trials = searched(tmp_path / "run", "tensorboard", "mlflow")
+    assert sum(t.state == "finished" for t in trials) == 3
+    assert told == ["end"]
+    assert "--log mlflow failed and is off from now on: ConnectionError: no server" in caplog.text
+
+
 @pytest.mark.parametrize("error", ["", "it broke"])
 def test_the_end_of_a_training_is_told_although_a_proposal_of_the_same_network_waited_for_it(store: Store, error: str) -> None:
     loop = loop_of(store, config(starts=0))
