@@ -134,9 +134,11 @@ class Stages:
         return self._going
 
     def ended(self, score: Score) -> None:
-        """Ends the current stage. Its score serves as a report if the task reported nothing and another stage follows."""
-        before = self._epochs
+        """Ends the current stage. Its score serves as the report of its last epoch, at which a search compares networks, if the
+        task did not report that epoch and another stage follows.
+        """
         self._left.pop(0)
-        if self._left and not any(reached.epoch > before for reached in self._curve):
+        reported = self._curve[-1].epoch if self._curve else 0
+        if self._left and self._going and reported < self._epochs + score.epochs:
             self.report(EpochResult(score.epochs, score.values, score.seconds))
         self._scores.append(score)

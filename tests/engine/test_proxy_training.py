@@ -12,7 +12,7 @@ from small_training import SETTINGS, small_data
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.geometry import Cost
 from dcdnas.core.task import TrainingTask
-from dcdnas.core.trial import Score
+from dcdnas.core.trial import EpochResult, Score
 from dcdnas.cost import _price, price
 from dcdnas.data import Split
 from dcdnas.engine import proxy_training
@@ -132,6 +132,18 @@ def test_so_does_one_whose_task_tells_nothing_before_its_end(started: Started) -
     assert (heard, score.epochs, len(started)) == ([1], 1, 1)
     score = ProxyTraining(threads=0).trained(SCANNED, lambda reached: True)[1]
     assert (score.epochs, len(started)) == (4, 3)
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_so_does_one_whose_task_tells_only_some_epochs(every: int) -> None:
+    heard: list[int] = []
+    stages = Stages(TrainingTask(epochs=40, scan=5), lambda reached: bool(heard.append(reached.epoch)) or reached.epoch < 5)
+    for epoch in range(every, 6, every):
+        assert stages.report(EpochResult(epoch, {"accuracy": 0.5}, 1.0))
+    stages.ended(Score({"accuracy": 0.6}, 5, 2.0))
+    assert heard[-1] == 5
+    assert stages.done
+    assert (stages.score.epochs, stages.score.curve[-1].values) == (5, {"accuracy": 0.6})
 
 
 @pytest.fixture
