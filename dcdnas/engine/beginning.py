@@ -19,7 +19,7 @@ def begun(plan: Plan) -> Plan:
     """
     if plan.named:
         config = prepare(plan.folder, plan.config, plan.table, plan.execution.task)
-        return replace(plan, config=config, notes=(*plan.notes, *_note_on_weights(config, plan.config)))
+        return replace(plan, config=config, notes=(*plan.notes, *_notes(config, plan.config)))
     before = plan.folder.parent.is_dir()
     folder = _made(plan.folder)
     try:
@@ -53,11 +53,17 @@ def _made(folder: Path) -> Path:
             return one
 
 
-def _note_on_weights(config: SearchConfig, wanted: SearchConfig) -> list[str]:
-    """Note for a run that is continued and keeps other weights than this search would; else empty."""
-    if config.keep_weights == wanted.keep_weights:
-        return []
-    return [
-        f"the run keeps the weights that it was begun with, --keep-weights {config.keep_weights}. To keep those of "
-        f"--keep-weights {wanted.keep_weights}, begin a new run, with another --name."
-    ]
+def _notes(config: SearchConfig, wanted: SearchConfig) -> list[str]:
+    """Notes for a run that is continued and keeps settings that this search would have otherwise."""
+    notes = []
+    if config.keep_weights != wanted.keep_weights:
+        notes.append(
+            f"the run keeps the weights that it was begun with, --keep-weights {config.keep_weights}. To keep those of "
+            f"--keep-weights {wanted.keep_weights}, begin a new run, with another --name."
+        )
+    if config.starts != wanted.starts:
+        notes.append(
+            f"the run keeps the {config.starts} networks before the sampler that it was begun with; a new run of {wanted.trials} "
+            f"trainings would have {wanted.starts}."
+        )
+    return notes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcdnas.core.lock import FolderLock
-from dcdnas.engine.config import SearchConfig
+from dcdnas.engine.config import SearchConfig, usual_starts
 from dcdnas.engine.formats import FORMAT, command_to_go_on
 from dcdnas.errors import RunError
 
@@ -19,6 +19,8 @@ def continued(folder: Path, config: SearchConfig) -> SearchConfig:
         RunError: when the run is of another search, or another process is searching it.
     """
     before = SearchConfig.to_go_on(folder / "search.yaml")
+    if follow(before, config):
+        config = replace(config, starts=before.starts)
     different = before.differences(config)
     if different:
         go_on = command_to_go_on(folder, FORMAT, before.task.own)
@@ -27,6 +29,14 @@ def continued(folder: Path, config: SearchConfig) -> SearchConfig:
             + f"\nGive this one another `--name`, or continue with that one: `{go_on}`."
         )  # fmt: skip
     return extend(folder, max(before.trials, config.trials))
+
+
+def follow(before: SearchConfig, config: SearchConfig) -> bool:
+    """Whether the starts of a run and of a search that continues it may differ, because both follow from numbers of trainings.
+
+    The run may have been given more trainings since it was begun, and keeps its starts, as with `dcdnas resume RUN -n N`.
+    """
+    return config.starts == usual_starts(config.trials) and before.starts <= usual_starts(before.trials)
 
 
 def extend(folder: Path, trials: int) -> SearchConfig:

@@ -52,3 +52,19 @@ def test_a_folder_that_cannot_be_made_is_said(plan: Plan) -> None:
     Path("runs").symlink_to("not-mounted/runs")
     with pytest.raises(RunError, match="cannot be written to"):
         begun(plan)
+
+
+def test_the_same_search_with_more_trainings_continues_the_run_with_its_starts(plan: Plan) -> None:
+    def made(trials: int, **more: int) -> Plan:
+        return begun(
+            make_plan(
+                SearchSettings(space="small.yaml", budget=("0.5MFLOPs",), name="mine", executor="inline", trials=trials, **more)
+            )
+        )
+
+    (first, more, again, fewer) = [made(trials) for trials in (9, 21, 21, 9)]
+    assert [(p.config.trials, p.config.starts) for p in (first, more, again, fewer)] == [(9, 3), (21, 3), (21, 3), (21, 3)]
+    kept = "the run keeps the 3 networks before the sampler that it was begun with; a new run of 21 trainings would have 7."
+    assert [kept in p.notes for p in (first, more, again, fewer)] == [False, True, True, False]
+    with pytest.raises(RunError, match="starts: 3 there, 0 here"):
+        made(21, starts=0)
