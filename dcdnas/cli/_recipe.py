@@ -12,10 +12,13 @@ from dcdnas.engine.planning import RECIPE
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.errors import UnknownNameError, UsageError
 from dcdnas.results import Run
-from dcdnas.training.recipe import FURTHER, OWN_RATE, checked, read_recipe
+from dcdnas.training.recipe import FURTHER, OWN_RATE, PARTS, checked, read_recipe
 
 EPOCHS = 300
 """Epochs of a training if neither the recipe nor the command line gives them."""
+
+ASSIGNABLE = (*PARTS, "skip_damaged")
+"""What ``--set`` may change: all but the images, which ``-d`` names, and their size and classes, which the network has."""
 
 
 def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, assignments: Sequence[str]) -> TrainingTask:
@@ -41,8 +44,8 @@ def task_of(run: Run | None, data: str, recipe: str | None, epochs: int | None, 
     others = []
     for text in assignments:
         name = text.partition("=")[0].strip().replace("-", "_")
-        if name not in (*RECIPE, *FURTHER):
-            raise UnknownNameError("part of a recipe", name, (*RECIPE, *FURTHER))
+        if name not in ASSIGNABLE:
+            raise UnknownNameError("part of a recipe", name, ASSIGNABLE)
         if name in FURTHER:
             further[name] = checked(name, parse_yaml(text.partition("=")[2], f"--set {text}").data)
         else:

@@ -127,9 +127,10 @@ def test_a_network_priced_for_other_images_is_adapted_and_the_command_says_so(ru
 
 
 def test_a_setting_that_is_no_part_of_a_recipe_is_refused(run: Run, searched: Path) -> None:
-    said = run(*TRAIN, "--set", "trials=3")
-    assert said.code == 2
-    assert "part of a recipe" in said.err
+    for setting in ("trials=3", "data=fashion-mini", "resolution=8", "classes=2"):
+        said = run(*TRAIN, "--set", setting)
+        assert said.code == 2
+        assert "part of a recipe" in said.err
 
 
 def test_images_of_other_channels_cannot_be_evaluated(run: Run, searched: Path) -> None:
