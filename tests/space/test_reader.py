@@ -112,6 +112,11 @@ def test_one_of_several_patterns_that_matches_nothing_is_an_error() -> None:
     assert compile_space(f'{HEAD}{BACKBONE}slots:\n  "*.expand, *.project,":\n    static:\n    odconv:\n').size > 1
 
 
+def test_a_combination_without_values_is_an_error() -> None:
+    found = only(f"{HEAD}{BACKBONE}  width: [1.0, 2.0]\nforbid:\n  - {{width: []}}\n")
+    assert "forbid.0.width: no values are given, so the combination would never occur. Name at least one." in found
+
+
 def test_stages_beyond_the_backbones_own_have_no_depth_of_their_own() -> None:
     nine = {"channels": [8] * 9, "strides": [1] * 9, "expansion": 1, "depth": {"stage1": 1}}
     content = {"format": "dcdnas/space-1", "name": "x", "network": "mobilenetv2", "input": [3, 12, 12], "classes": 5}

@@ -23,6 +23,11 @@ class Problems:
         self.document = document
         self._found: list[tuple[Key, str]] = []
 
+    @property
+    def of_file(self) -> bool:
+        """Whether the document was read from a file, and not from the record of a run, which has no lines."""
+        return bool(self.document.lines)
+
     def __bool__(self) -> bool:
         return bool(self._found)
 

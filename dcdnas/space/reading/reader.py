@@ -201,6 +201,10 @@ class Compiler:
             values = tuple(value if isinstance(value, list) else [value])
             names = tuple(matching([d.name for d in space.decisions], pattern))
             options = {o for d in space.decisions if d.name in names for o in d.options}
+            if not values and self.problems.of_file:
+                self.problems.add(
+                    (*key, pattern), "no values are given, so the combination would never occur. Name at least one."
+                )
             if not names:
                 self.problems.add((*key, pattern), f"no decision has that name. {_near(space, pattern)}")
             for part in idle([d.name for d in space.decisions], pattern):
