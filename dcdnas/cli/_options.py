@@ -125,7 +125,8 @@ Timeout = Annotated[
 SearchPatience = Annotated[
     int | None,
     typer.Option(
-        "--patience", metavar="N", min=1, help="End the search when N trainings in a row have not changed the Pareto front.",
+        "--patience", metavar="N", min=0,
+        help="End the search when N trainings in a row have not changed the Pareto front; 0 for no limit.",
         rich_help_panel=EXECUTION,
     ),
 ]  # fmt: skip

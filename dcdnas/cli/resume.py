@@ -35,7 +35,7 @@ def resume(
     log: Log = None,
     dashboard: Dashboard = False,
 ) -> None:
-    """Resume a run exactly where it ended, with the executor and --jobs of its last session unless others are given.
+    """Resume a run exactly where it ended, with executor, --jobs and --patience of its last session unless others are given.
 
     Interrupted trainings are repeated, all others are kept; --retry-failed repeats failed ones, too. With --retry-failed and
     `--plugin my_task.py`, a corrected task file replaces the run's copy, provided that no training of the run has succeeded.

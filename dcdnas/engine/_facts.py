@@ -88,6 +88,8 @@ _KINDS: Mapping[str, Callable[[object], bool]] = {
     "reason": lambda v: isinstance(v, str),
     "ending": lambda v: v is None or isinstance(v, str),
     "confirming": _left,
-    "execution": lambda v: isinstance(v, dict) and isinstance(v.get("executor"), str) and is_count(v.get("jobs")),
+    "execution": lambda v: (
+        isinstance(v, dict) and isinstance(v.get("executor"), str) and is_count(v.get("jobs")) and is_count(v.get("patience", 0))
+    ),
 }
 """Validity check by fact, for the facts on which programs base decisions."""

@@ -94,7 +94,7 @@ def _begun(store: Store, lock: FolderLock, execution: Execution) -> tuple[Ending
     store.claim(lock.token)
     before = store.ending()
     store.set_ending(None)
-    store.set_meta("execution", {"executor": execution.executor, "jobs": execution.jobs})
+    store.set_meta("execution", {name: getattr(execution, name) for name in ("executor", "jobs", "patience")})
     clear_request(store.path.parent)
     return before
 

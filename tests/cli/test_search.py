@@ -18,6 +18,7 @@ import yaml
 from commands import SEARCH, Run
 
 from dcdnas.core.budget import parse_budget, within
+from dcdnas.core.trial import Ending
 from dcdnas.cost import measure, notations, price
 from dcdnas.engine.planning import as_before
 from dcdnas.engine.planning.settings import SearchSettings
@@ -110,6 +111,26 @@ def test_resume_trains_as_many_at_once_as_the_last_session_unless_told_otherwise
         with closing(Store(folder, "w")) as store:
             store.set_meta("execution", written)
         assert chosen() == expected
+
+
+def test_resume_keeps_the_patience_of_the_last_session_unless_it_ended_the_search(run: Run, searched: Path) -> None:
+    folder = searched / "runs" / "done"
+
+    def patience(**flags: object) -> int:
+        return as_before(SearchSettings.gather(flags), folder).patience
+
+    assert patience() == 0
+    assert run("resume", "done", "-n", "+1", "--patience", "40").code == 0
+    assert (patience(), patience(patience=0), patience(patience=7)) == (40, 0, 7)
+    with closing(Store(folder, "w")) as store:
+        store.set_ending(Ending.PLATEAU)
+    assert patience() == 0
+
+
+def test_a_share_of_several_gpus_is_refused(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "1", "--gpus-per-trial", "1.5")
+    assert said.code == 2
+    assert "--gpus-per-trial 1.5: one training uses a share of a GPU or several whole ones" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize(

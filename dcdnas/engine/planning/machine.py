@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from dcdnas.core.trial import Ending
 from dcdnas.core.units import counted
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors import executors
@@ -24,8 +25,8 @@ def chosen_execution(settings: SearchSettings) -> Execution:
 
     Raises:
         MissingPackageError: for a tracker whose package is not installed.
-        UsageError: for an unknown executor or tracker, an address that the executor cannot use, or a GPU that torch does not
-            find.
+        UsageError: for an unknown executor or tracker, an address that the executor cannot use, a number of GPUs that no training
+            can have, or a GPU that torch does not find.
     """
     executor = executors[settings.executor]
     gpus = settings.gpus_per_trial if settings.gpus_per_trial is not None else float(torch.cuda.is_available())
@@ -36,6 +37,11 @@ def chosen_execution(settings: SearchSettings) -> Execution:
         raise UsageError(
             f"--address {settings.address}: --executor {settings.executor} runs on this machine only, so it uses no Ray cluster. "
             "Leave out --address, or search with --executor ray."
+        )
+    if gpus > 1 and not gpus.is_integer():
+        raise UsageError(
+            f"--gpus-per-trial {gpus:g}: one training uses a share of a GPU or several whole ones. Allowed: up to 1, or a whole "
+            "number."
         )
     if gpus and not executor.on_cluster and not torch.cuda.is_available():
         raise UsageError(f"--gpus-per-trial {gpus:g}: torch finds no GPU here. Leave it out to train on the CPU.")
@@ -62,14 +68,18 @@ def in_this_process(flags: Mapping[str, Any]) -> Execution:
 
 
 def as_before(settings: SearchSettings, folder: Path) -> SearchSettings:
-    """Takes the executor and the number of parallel trainings of a run's last session where the settings do not state them.
+    """Takes executor, number of parallel trainings and patience of a run's last session where the settings do not state them.
 
     A sampler proposes by the results that are there, so with another number of trainings at a time a resumed search would
-    propose other networks than the uninterrupted one. An executor that is not known here, such as a plugin's, is not taken.
+    propose other networks than the uninterrupted one. An executor that is not known here, such as a plugin's, is not taken, nor
+    is a patience that has ended the search.
     """
     with closing(Store(folder)) as store:
         last = store.meta("execution") or {}
-    found = {key: last[key] for key in ("executor", "jobs") if key in last and key not in settings.model_fields_set}
+        over, _ = store.ending()
+    found = {key: last[key] for key in ("executor", "jobs", "patience") if key in last and key not in settings.model_fields_set}
+    if over is Ending.PLATEAU:
+        found.pop("patience", None)
     if found.get("executor") not in executors:
         found.pop("executor", None)
     return settings.model_copy(update=found)
