@@ -54,16 +54,23 @@ def check_wanted(plan: Plan, networks: int | None) -> None:
     """Checks before a search that its networks are trained here, so that some can be trained longer at its end.
 
     Raises:
-        UsageError: when they are not, with the reason; or when they are trained on the GPUs of other machines.
+        UsageError: when they are not, with the reason; when they are too few; or when they are trained on the GPUs of other
+            machines.
     """
     import torch
 
+    from dcdnas.engine.fidelity import FEWEST
     from dcdnas.engine.reproduce import check_trained_here
     from dcdnas.errors import UsageError
 
     if not networks:
         return
     check_trained_here(plan.folder.name, plan.config.task)
+    if plan.config.trials < FEWEST:
+        raise UsageError(
+            f"--fidelity-check {networks}: a search of -n {plan.config.trials} trains too few networks to rank. Allowed: "
+            f"{FEWEST} or more."
+        )
     if plan.execution.gpus_per_trial and not torch.cuda.is_available():
         raise UsageError(
             f"--fidelity-check {networks}: its trainings run in the process of this command, and torch finds no GPU on this "

@@ -36,6 +36,13 @@ def test_a_run_with_too_few_networks_is_refused(run: Run, project: Path) -> None
     assert "1 network trained to the end, 8 requested: too few to rank" in " ".join(said.err.split())
 
 
+def test_a_search_of_too_few_networks_does_not_begin(run: Run, project: Path) -> None:
+    said = run(*SEARCH, "-n", "2", "--name", "few", "--fidelity-check", "3")
+    assert said.code == 2
+    assert "a search of -n 2 trains too few networks to rank. Allowed: 3 or more." in " ".join(said.err.split())
+    assert not (project / "runs" / "few").exists()
+
+
 def test_a_search_on_the_gpus_of_a_cluster_does_not_end_with_it_where_there_is_none(
     run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
