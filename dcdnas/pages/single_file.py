@@ -9,13 +9,14 @@ import base64
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from dcdnas.core.files import make_folder, write_whole
+from dcdnas.core.files import write_whole
 from dcdnas.core.objective import Objective
 from dcdnas.core.trial import Trial
 from dcdnas.core.yaml_lines import as_yaml
@@ -45,7 +46,8 @@ def write_report(run: Run, path: Path) -> Path:
     Raises:
         RunError: when the file cannot be written.
     """
-    make_folder(path.parent)
+    with suppress(OSError):  # the write below says what is wrong
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, report(run))
     return path
 
