@@ -14,7 +14,7 @@ from hypothesis import settings
 torch.set_num_threads(1)
 
 settings.register_profile("all", deadline=None)  # a slow machine is not a failure; pytest-timeout catches hangs
-settings.register_profile("quick", deadline=None, max_examples=10)
+settings.register_profile("quick", deadline=None, max_examples=6)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -263,14 +263,24 @@ def test_a_run_is_refused_with_the_command_that_trains_its_network(
     assert f"{source} is a run, whose network has to be trained first: `dcdnas train done -d DATA -o DIR`." in said.err
 
 
+COMMANDS = """
+import ast, sys
+from dcdnas.cli import main
+for words in ast.literal_eval(sys.argv[1]):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+"""
+
+
 def test_where_the_output_is_ascii_other_characters_are_written_in_a_simpler_way(trained: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
-
-    def said(*words: str) -> str:
-        made = subprocess.run(
-            [sys.executable, "-m", "dcdnas", *words], capture_output=True, check=True, env=environment, encoding="ascii"
-        )
-        return made.stdout
-
-    assert " %" in said("predict", NET, "pictures/03.png")
-    assert "Confusion matrix" in said("evaluate", NET, "-d", "npz:some.npz")
+    words = [("predict", NET, "pictures/03.png"), ("evaluate", NET, "-d", "npz:some.npz")]
+    made = subprocess.run(
+        [sys.executable, "-c", COMMANDS, repr(words)], capture_output=True, check=True, env=environment, encoding="ascii"
+    )
+    predicted, evaluated = made.stdout.split("Test of")
+    assert " %" in predicted
+    assert "Confusion matrix" in evaluated

@@ -98,6 +98,7 @@ def test_a_dynamic_layer_for_one_image_is_few_nodes(operator: str, most: int) ->
     assert not {"Cast", "SequenceAt", "Slice", "Pad"} & set(nodes) - ({"Slice"} if operator == "dcd" else set())
 
 
+@pytest.mark.slow
 def test_a_model_for_any_batch_size_computes_no_shapes_and_names_its_batch() -> None:
     graph = onnx.load_from_string(exported("dcd")[1]["model.onnx"]).graph
     assert "Shape" not in {node.op_type for node in graph.node}

@@ -98,6 +98,7 @@ def test_one_kernel_and_the_published_gates_of_odconv_have_the_rate_of_the_recip
     assert operators["odconv"](48, 48, 3, padding=1, groups=48, **settings).controller_rate == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("name", ["condconv", "dcd", "dyconv", "odconv", "weightnet", "drconv", "fdconv"])
 def test_the_controllers_of_other_operators_learn_slower_or_at_most_few_times_as_fast(name, where):

@@ -23,6 +23,7 @@ def script_fixture() -> ModuleType:
     return script("presets")
 
 
+@pytest.mark.slow
 def test_the_page_has_the_table_that_the_script_prints(script: ModuleType) -> None:
     assert script.table() in (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
 
