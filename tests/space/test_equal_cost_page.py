@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 from scripts import script
 
+from dcdnas.core.architecture import Architecture
+
 PAGE = Path(__file__).parents[2] / "docs" / "equal-cost.md"
 
 
@@ -44,12 +46,23 @@ def test_a_mean_has_an_interval_and_differences_are_paired_by_seed(page: ModuleT
     assert page.interval(page.gains_of(rows, "dcd"), "+") == "+1.00 ± 0.00"
 
 
-def test_the_page_says_how_well_short_trainings_rank_the_rows(page: ModuleType) -> None:
+def test_the_page_says_how_well_short_trainings_rank_networks(page: ModuleType) -> None:
     short = script("short_trainings")
     cells = [line.split(" | ") for line in short.table(page.rows_of(short.RESULTS), page.rows_of(page.RESULTS))[2:]]
     text = PAGE.read_text(encoding="utf-8")
-    for recipe, _, networks, _, by_loss, *_ in cells:
-        assert f"{by_loss} over " in text, f"{recipe}: {by_loss} over {networks}"
+    for group, recipe, _, networks, _, by_loss, *_ in cells:
+        assert f"{by_loss} over " in text, f"{group}, {recipe}: {by_loss} over {networks}"
+
+
+def test_the_page_says_what_the_choices_reach_in_two_long_trainings(page: ModuleType) -> None:
+    short = script("short_trainings")
+    long = {line["digest"]: line["accuracy"] for line in page.rows_of(short.RESULTS) if line["recipe"] == short.REFERENCE}
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    for search in ("search", "random", "search-static"):
+        chosen = next(line for line in page.rows_of(page.RESULTS) if (line["row"], line["seed"]) == (search, 0))
+        digest = Architecture.from_config(chosen["architecture"], search).digest
+        ends = f"| {100 * long[digest]:.1f} | {100 * chosen['accuracy']:.1f} |"
+        assert any(line.startswith(f"| `{search}` |") and line.endswith(ends) for line in lines), ends
 
 
 @pytest.mark.slow
