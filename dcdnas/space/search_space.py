@@ -53,6 +53,7 @@ class SearchSpace:
         named_only: whether a budget alone never picks this space, see `dcdnas.space.library.space_for`.
         head: of all networks; empty for the backbone's own classifier.
         prices: by which its networks are priced.
+        notes: what is remarkable in its file though it is valid, one sentence each.
     """
 
     name: str
@@ -69,6 +70,7 @@ class SearchSpace:
     named_only: bool = False
     head: str = ""
     prices: Prices = field(default=CATALOGUE, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
     _frames: dict[tuple[Any, ...], Frame] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property

@@ -75,6 +75,17 @@ def test_check_shows_all_problems_of_a_file_with_exit_code_2(run: Run, project: 
     assert "Traceback" not in said.err
 
 
+def test_check_and_a_search_note_a_pattern_that_has_no_effect(run: Run, project: Path) -> None:
+    file = project / "tiny.yaml"
+    file.write_text(file.read_text().replace("slots:\n", 'slots:\n  "*.project": {dcd: {num_blocks: [1, 2]}}\n'))
+    for words in (("space", "check", "tiny.yaml"), ("search", "tiny.yaml", "-b", "0.3MFLOPs", "--dry-run")):
+        said = run(*words)
+        assert said.code == 0
+        assert "slots.*.project: the pattern has no effect, because later ones match all" in " ".join(
+            f"{said.out}{said.err}".split()
+        )
+
+
 def test_check_of_a_budget_that_nothing_meets_has_exit_code_4(run: Run) -> None:
     said = run("space", "check", "tiny.yaml", "-b", "1kFLOPs")
     assert said.code == 4

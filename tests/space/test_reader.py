@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,19 @@ def test_a_searched_classifier_costs_what_its_network_measures() -> None:
 def test_a_slot_pattern_that_matches_nothing_says_what_slots_are_called() -> None:
     found = only(f'{HEAD}{BACKBONE}slots:\n  "*.projct":\n    static:\n')
     assert "matches no slot. Did you mean '*.*.project'?" in found
+
+
+def test_a_pattern_that_later_ones_hide_is_noted_with_its_line() -> None:
+    text = (
+        f'{HEAD}{BACKBONE}  kernel_size: {{"stage1.*": 3, "*": [3, 5]}}\n  expansion: {{"*": 2, "stage1.*": 3}}\n'
+        'slots:\n  "*.depthwise":\n    static:\n    dcd:\n  "stage1.*":\n    static:\n  "*.*.*":\n    static:\n    odconv:\n'
+    )
+    first, second = (text.splitlines().index(f'  "{pattern}":') + 1 for pattern in ("*.depthwise", "stage1.*"))
+    effect = "the pattern has no effect, because later ones match all that it matches. Move it behind them."
+    setting, *slots = compile_space(text).notes
+    assert slots == [f"space.yaml:{first}: slots.*.depthwise: {effect}", f"space.yaml:{second}: slots.stage1.*: {effect}"]
+    assert re.fullmatch(rf"space\.yaml:\d+: settings\.kernel_size\.stage1\.\*: {re.escape(effect)}", setting)
+    assert compile_space(GOOD).notes == ()
 
 
 def test_one_of_several_patterns_that_matches_nothing_is_an_error() -> None:

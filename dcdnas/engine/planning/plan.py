@@ -94,7 +94,8 @@ def make_plan(settings: SearchSettings, told: Told = quietly, task: object = Non
     known = run_folder(settings, space, budgets) if settings.name else None
     priced = {*goals.costs, *(b.metric for b in budgets)}
     space, table = latency.space_and_table(known, space, priced, settings.latency_table, settings.latency_device, told)
-    notes = [*filter(None, [chosen.note, note_on(said, settings)]), *notes_on(table, space), *check_budgets(space, budgets)]
+    notes = [*filter(None, [chosen.note, note_on(said, settings)]), *space.notes, *notes_on(table, space)]
+    notes += check_budgets(space, budgets)
     if settings.chances == "networks":
         next(draws_within(space, budgets, random.Random(settings.seed), chances="networks"), None)  # raises if impossible
     earlier = earlier_front(settings.start_from, space, budgets) if settings.start_from else None

@@ -45,7 +45,7 @@ class Fit:
         share: of the space that is within all budgets.
         never: decision -> options that no network within the budgets uses.
         forced: decision -> the only option that fits.
-        notes: sentences about budgets that bound nothing and options that rules exclude.
+        notes: sentences about the space's file, budgets that bound nothing, and options that rules exclude.
         filled: share of the space that uses at least `GOAL` of the budget; None where no width is fitted to it.
     """
 
@@ -64,7 +64,7 @@ def fit(space: SearchSpace, budgets: Sequence[Budget]) -> Fit:
         NothingFitsError: when no network is.
     """
     excluded = space.excluded()
-    notes = check_budgets(space, budgets)
+    notes = [*space.notes, *check_budgets(space, budgets)]
     notes += [f"the rules leave no network with {name}: {', '.join(map(str, out))}." for name, out in excluded.items()]
     metrics = dict.fromkeys([*(b.metric for b in budgets), *ALWAYS])
     ranges = tuple(_range(space, metric) for metric in metrics)

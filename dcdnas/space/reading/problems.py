@@ -1,8 +1,8 @@
-"""Collects the problems of a space file and reports them together, each with its line."""
+"""Collects the problems of a space file and what is remarkable in it, and reports each with its line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ class Problems:
     def __init__(self, document: Document) -> None:
         self.document = document
         self._found: list[tuple[Key, str]] = []
+        self._notes: list[tuple[Key, str]] = []
 
     @property
     def of_file(self) -> bool:
@@ -34,6 +35,10 @@ class Problems:
     def add(self, key: Key, message: str) -> None:
         """Adds a problem at `key`; the message gives the rule, what is allowed and what to do."""
         self._found.append((key, message))
+
+    def add_note(self, key: Key, message: str) -> None:
+        """Adds what is remarkable at `key`, though it is allowed."""
+        self._notes.append((key, message))
 
     def add_invalid(self, item: Mapping[str, Any], models: Mapping[str, type[BaseModel]]) -> None:
         """Adds one of Pydantic's errors; `models` are those of the document (``""``) and of its keys."""
@@ -53,8 +58,15 @@ class Problems:
 
     def error(self) -> SpaceError:
         """Returns an error with all problems, in the order of the file's lines."""
-        ordered = sorted(self._found, key=lambda p: self.document.line(p[0]))
-        return SpaceError(list(dict.fromkeys(f"{self.document.where(key)}: {message}" for key, message in ordered)))
+        return SpaceError(list(self._in_order(self._found)))
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns all notes, in the order of the file's lines."""
+        return self._in_order(self._notes)
+
+    def _in_order(self, said: list[tuple[Key, str]]) -> tuple[str, ...]:
+        ordered = sorted(said, key=lambda one: self.document.line(one[0]))
+        return tuple(dict.fromkeys(f"{self.document.where(key)}: {message}" for key, message in ordered))
 
 
 def shown(value: object) -> str:
@@ -64,3 +76,16 @@ def shown(value: object) -> str:
     except ValueError:  # Python refuses to print an integer of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def note_hidden(problems: Problems, keys: Mapping[Any, Key], deciding: Iterable[Any]) -> None:
+    """Notes the patterns that decide about nothing, because later ones match all that they match.
+
+    Args:
+        problems: receives the notes.
+        keys: key of each pattern.
+        deciding: the patterns that decide about something.
+    """
+    said = "the pattern has no effect, because later ones match all that it matches. Move it behind them."
+    for pattern in set(keys) - set(deciding):
+        problems.add_note(keys[pattern], said)

@@ -143,7 +143,7 @@ class Compiler:
             self._check_shares(space, slots)
         if rules and not self.problems:
             self._check_rules(space)
-        return space
+        return replace(space, notes=self.problems.notes())
 
     def _check_shares(self, space: SearchSpace, slots: SlotsReader) -> None:
         """Reports layers that cannot share weights in any of the tried uniform networks."""

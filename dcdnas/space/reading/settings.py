@@ -13,7 +13,7 @@ from dcdnas.errors import UsageError, nearest
 from dcdnas.networks import Network
 from dcdnas.space.parts import Variable, share_key
 from dcdnas.space.reading import context
-from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.problems import Problems, note_hidden, shown
 from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.width_fit import WIDTHS, WidthFit
 
@@ -98,6 +98,7 @@ class SettingsReader:
             for part in idle(default, row[1]):
                 self.problems.add(row[0], f"{shown(part)} in the pattern matches nothing. It can match: {', '.join(default)}.")
             owner.update(dict.fromkeys(matched, row))
+        note_hidden(self.problems, {row: row[0] for row in self.rows.get(name, ())}, owner.values())
         taken: dict[str, str] = {}
         found = []
         for unit, only in default.items():

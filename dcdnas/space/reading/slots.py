@@ -15,7 +15,7 @@ from dcdnas.errors import GeometryError, nearest
 from dcdnas.operators import Operator, operators
 from dcdnas.space.frame import shares_guides, shares_weights
 from dcdnas.space.parts import GUIDE, SHARE, Candidate, Group, share_key
-from dcdnas.space.reading.problems import Problems, shown
+from dcdnas.space.reading.problems import Problems, note_hidden, shown
 from dcdnas.space.reading.schema import SHARES
 from dcdnas.space.reading.settings import idle, matching, parts_of, read_options, read_share
 
@@ -73,6 +73,7 @@ class SlotsReader:
                 said = f"{shown(part)} in the pattern matches no slot. {_slots_of(places, part)}"
                 self.problems.add(("slots", pattern), said)
             owner.update(dict.fromkeys(matched, pattern))
+        note_hidden(self.problems, {pattern: ("slots", pattern) for pattern in self._candidates}, owner.values())
         members: dict[tuple[str, str], list[str]] = {}
         for name in places:
             if name in owner:
