@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -21,6 +22,7 @@ from dcdnas.engine.continuing import extend
 from dcdnas.engine.execution import Execution
 from dcdnas.engine.executors.tabular import LookUp
 from dcdnas.engine.job import Job, confirming_seed, trial_seed
+from dcdnas.engine.loop import SearchLoop
 from dcdnas.engine.planning import Plan, make_plan
 from dcdnas.engine.planning.settings import SearchSettings
 from dcdnas.engine.prepare import prepare
@@ -235,6 +237,25 @@ def test_a_search_on_a_table_trains_nothing_and_finds_what_the_rows_say(here: Pa
         assert trial.score.values["accuracy"] == table.readings(trial.architecture)[trial.seed % 3]
         assert trial.cost["flops"] <= 40e6
         assert trial.trained == ""
+
+
+def test_the_records_of_one_training_are_written_together(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(budget=["40MFLOPs"], trials=3, confirm=0, name="first")
+    prepare(plan.folder, plan.config)
+    report_to, seen = SearchLoop.report, []
+
+    def reports() -> int:
+        with closing(sqlite3.connect(plan.folder / "run.db")) as db:
+            return int(db.execute("SELECT count(*) FROM reports").fetchone()[0])
+
+    def reported(loop: SearchLoop, job: Job, result: EpochResult) -> bool:
+        goes_on = report_to(loop, job, result)
+        seen.append(reports())
+        return goes_on
+
+    monkeypatch.setattr(SearchLoop, "report", reported)
+    search(plan.folder, plan.execution)
+    assert (seen, reports()) == ([0, 1, 2], 3)
 
 
 def test_a_search_on_a_table_is_gone_on_with_on_it_whatever_runs_trainings_else(here: Path) -> None:

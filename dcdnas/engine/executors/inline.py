@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from dcdnas.core.trial import EpochResult
@@ -22,11 +23,16 @@ class Inline(Executor):
     def run(self, loop: SearchLoop) -> None:
         """See `Executor.run`."""
         while (job := loop.next()) is not None and job != WAIT:
-            outcome = self._outcome(loop, job)
-            if loop.must_end and not _is_whole(job, outcome):
-                loop.interrupt()
-                return
-            loop.end(job, outcome)
+            with self.recording(loop):
+                outcome = self._outcome(loop, job)
+                if loop.must_end and not _is_whole(job, outcome):
+                    loop.interrupt()
+                    return
+                loop.end(job, outcome)
+
+    def recording(self, loop: SearchLoop) -> AbstractContextManager[None]:
+        """Surrounds one training and its records, of which each is on disk as soon as it is made."""
+        return nullcontext()
 
     def _outcome(self, loop: SearchLoop, job: Job) -> Outcome:
         def report(r: EpochResult) -> bool:

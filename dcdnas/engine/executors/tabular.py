@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ class Tabular(Inline):
 
             self.execution = replace(self.execution, train=LookUp(recorded_table(loop.config), loop.config.seed))
         super().run(loop)
+
+    def recording(self, loop: SearchLoop) -> AbstractContextManager[None]:
+        """Writes all records of one training together: a training that is lost is looked up again, and the disk is slower."""
+        return loop.store.transaction()
 
 
 @dataclass(frozen=True)
