@@ -16,7 +16,7 @@ from dcdnas.cost._kept import kept
 from dcdnas.cost._liveness import Lives
 from dcdnas.cost._meta import dry_run, run, shapes_only, with_memory
 from dcdnas.cost._skeleton import result_of, skeleton
-from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, class_of, deployed
+from dcdnas.networks import ACTIVATIONS, STATIC, Slot, build_network, class_of, deployed, self_contained
 
 __all__ = ["activations"]
 
@@ -44,8 +44,11 @@ UNKNOWN = -1
 
 
 def slot_need(slot: Slot, choice: LayerChoice) -> int:
-    """Returns the peak bytes that a slot's module needs besides its input, including its result; or `UNKNOWN`."""
-    return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation), slot.variant), choice)
+    """Returns the peak bytes that a slot's module needs besides its input, including its result; or `UNKNOWN`.
+
+    Weights that it borrows from another layer do not count, because they are that layer's.
+    """
+    return _need(Slot(slot.kind, slot.geometry, slot.kind, _alike(slot.activation), slot.variant), self_contained(choice))
 
 
 @cache

@@ -20,7 +20,7 @@ from dcdnas.networks._fixed import VARIANTS, fixed_parts
 from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._references import references_of
 from dcdnas.networks._rules import check as _check
-from dcdnas.networks._slot import STATIC, leaders, unnamed
+from dcdnas.networks._slot import STATIC, leaders, self_contained, unnamed
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
@@ -29,7 +29,7 @@ accept(Place(networks, Network, "network", rules=_check))
 __all__ = [
     "ACTIVATIONS", "HEADS", "STATIC", "VARIANTS", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
     "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "levels_of", "make", "make_divisible", "network_of",
-    "networks", "references_of", "slots_of", "unnamed",
+    "networks", "references_of", "self_contained", "slots_of", "unnamed",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.slot import Slot
@@ -15,6 +16,14 @@ STATIC = LayerChoice("static")
 def unnamed(slot: Slot) -> Slot:
     """Returns the slot without its name, so that slots that cost the same become equal."""
     return Slot(slot.kind, slot.geometry, slot.kind, slot.activation, slot.variant)
+
+
+def self_contained(choice: LayerChoice) -> LayerChoice:
+    """Returns a choice whose layer stores the weights that the given one borrows from another layer.
+
+    It computes the same, so its module shows what the borrowing layer does in a network, where the weights are there already.
+    """
+    return replace(choice, settings={**choice.settings, "shared_with": ""}) if choice.settings.get("shared_with") else choice
 
 
 def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:

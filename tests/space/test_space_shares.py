@@ -10,9 +10,11 @@ from thoroughness import slow_but
 
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.yaml_lines import Document
-from dcdnas.cost import price, verified
+from dcdnas.cost import measure, price, verified
+from dcdnas.cost.latency.device import this_device
+from dcdnas.cost.latency.measuring import ready
 from dcdnas.errors import SpaceError, UsageError
-from dcdnas.networks import build_network, identity
+from dcdnas.networks import build_network, identity, slots_of
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.pricing.latency import places_needed
 from dcdnas.space.pricing.places import places_of
@@ -54,6 +56,22 @@ def test_the_first_layer_of_each_scope_holds_the_cells(share: str, warehouses: i
 def test_what_is_shared_is_priced_once(share: str) -> None:
     a = deepest(share, 0.5)
     assert verified(a)["params"] == sum(p.numel() for p in build_network(a).parameters())
+
+
+def test_borrowed_cells_are_no_activations() -> None:
+    slots = {"*.project": {"share": "network", "kernel-warehouse": {"share": "stage"}}}
+    a = space(slots, "mobilenetv2", depth=2, channels=[8, 24]).architecture({})
+    assert price(a, ("activations",)) == measure(build_network(a), ("activations",))
+
+
+def test_the_time_of_a_layer_that_borrows_cells_is_not_that_of_making_some() -> None:
+    a = deepest("network")
+    borrowing = next(slot for slot in slots_of(a) if slot.name == "stage2.block2.conv2")
+    assert a.layers[borrowing.name].settings["shared_with"]
+    operator = next(
+        m for m in ready((borrowing, a.layers[borrowing.name]), this_device()).module.modules() if hasattr(m, "cells")
+    )
+    assert operator.cells is not None
 
 
 def test_each_scope_is_another_network() -> None:

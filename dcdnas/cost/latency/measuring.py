@@ -20,7 +20,7 @@ from dcdnas.cost.latency.runtimes import Part
 from dcdnas.cost.latency.table import LatencyTable, Place, place_of, said
 from dcdnas.cost.latency.timing import Timing, timings
 from dcdnas.errors import UsageError
-from dcdnas.networks import STATIC, build_network, make, slots_of
+from dcdnas.networks import STATIC, build_network, make, self_contained, slots_of
 
 CHUNKS = {"slots": 64, "networks": 5}
 """Number of items that are timed in turns."""
@@ -136,7 +136,7 @@ def ready(item: Place | Architecture, device: Device) -> Part:
         if isinstance(item, Architecture):
             return at_work(build_network(item), item.input, device)
         slot, choice = item
-        return at_work(make(slot, choice), slot.input, device, said(item))
+        return at_work(make(slot, self_contained(choice)), slot.input, device, said(item))
 
 
 def _measure(kept: KeptTimes, places: Sequence[Place], networks: Sequence[Architecture], told: Told) -> None:
