@@ -20,7 +20,7 @@ from dcdnas.networks._fixed import VARIANTS, fixed_parts
 from dcdnas.networks._identity import digest_of_built
 from dcdnas.networks._references import references_of
 from dcdnas.networks._rules import check as _check
-from dcdnas.networks._slot import STATIC, leaders, self_contained, unnamed
+from dcdnas.networks._slot import STATIC, leaders, self_contained, unnamed, without
 
 networks: Catalogue[type[Network]] = Catalogue("networks", "network")
 
@@ -30,6 +30,7 @@ __all__ = [
     "ACTIVATIONS", "HEADS", "STATIC", "VARIANTS", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
     "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "levels_of", "make", "make_divisible", "network_of",
     "networks", "references_of", "self_contained", "slots_of", "unnamed",
+    "without",
 ]  # fmt: skip
 
 
@@ -95,7 +96,8 @@ def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_s
     """Adapts an architecture to a proxy: its images, its classes, and fewer strides if the last map would become too small.
 
     A network that is deployed on smaller images than others of its space also trains on smaller images. The strides to remove
-    are chosen at the proxy's full size, so that all networks of a space keep the same strides at every resolution.
+    are chosen at the proxy's full size, so that all networks of a space keep the same strides at every resolution. A
+    shortcut that only the stride needs is left out with it, whatever operator it has.
 
     Args:
         architecture: at its deployment input.
@@ -105,6 +107,8 @@ def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_s
     """
     cls = class_of(architecture)
     settings = cls.written(cls.adapted(architecture.settings, input))
-    return replace(
-        architecture, settings=settings, input=proxy_input(input, architecture.input[1], deployed_side), classes=classes
-    )
+    size = proxy_input(input, architecture.input[1], deployed_side)
+    adapted = replace(architecture, settings=settings, input=size, classes=classes)
+    gone = adapted.layers.keys() - {slot.name for slot in slots_of(adapted)}
+    gone &= {slot.name for slot in slots_of(architecture)} if gone else set()
+    return replace(adapted, layers=without(adapted.layers, gone)) if gone else adapted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from dcdnas.core.architecture import Architecture, LayerChoice
@@ -24,6 +24,26 @@ def self_contained(choice: LayerChoice) -> LayerChoice:
     It computes the same, so its module shows what the borrowing layer does in a network, where the weights are there already.
     """
     return replace(choice, settings={**choice.settings, "shared_with": ""}) if choice.settings.get("shared_with") else choice
+
+
+def without(layers: Mapping[str, LayerChoice], gone: Collection[str]) -> dict[str, LayerChoice]:
+    """Returns the layers without those in the slots of `gone`; the next layer that shares its weights replaces a lender.
+
+    Args:
+        layers: of a network, by slot, in the order of computation.
+        gone: names of slots that the network no longer has.
+    """
+    heirs: dict[str, str] = {}
+    kept = {}
+    for name, choice in layers.items():
+        lender = str(choice.settings.get("shared_with", ""))
+        if name in gone:
+            continue
+        if lender in gone:
+            heir = heirs.setdefault(lender, name)
+            choice = replace(choice, settings={**choice.settings, "shared_with": "" if heir == name else heir})
+        kept[name] = choice
+    return kept
 
 
 def leaders(slots: Iterable[Slot], guided: frozenset[str]) -> dict[str, Slot]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from thoroughness import slow_but
 
-from dcdnas.core.architecture import Architecture
+from dcdnas.core.architecture import Architecture, LayerChoice
 from dcdnas.core.yaml_lines import Document
 from dcdnas.cost import measure, price, verified
 from dcdnas.cost.latency.device import this_device
 from dcdnas.cost.latency.measuring import ready
-from dcdnas.errors import SpaceError, UsageError
-from dcdnas.networks import build_network, identity, slots_of
+from dcdnas.errors import FileError, SpaceError, UsageError
+from dcdnas.networks import build_network, for_proxy, identity, slots_of, without
 from dcdnas.space.pricing.cost import draw
 from dcdnas.space.pricing.latency import places_needed
 from dcdnas.space.pricing.places import places_of
@@ -72,6 +74,25 @@ def test_the_time_of_a_layer_that_borrows_cells_is_not_that_of_making_some() -> 
         m for m in ready((borrowing, a.layers[borrowing.name]), this_device()).module.modules() if hasattr(m, "cells")
     )
     assert operator.cells is not None
+
+
+@pytest.mark.parametrize("settings", [{"share": "network"}, {}])
+def test_a_shortcut_that_goes_with_its_stride_in_a_proxy_leaves_its_cells_to_the_others(settings: dict[str, Any]) -> None:
+    slots = {"*.shortcut": {"share": "network", "kernel-warehouse": settings or None}}
+    a = space(slots, channels=[16, 16], strides=[2, 2], stem_channels=16).architecture({})
+    proxy = for_proxy(a, (1, 6, 6), 3)
+    assert a.layers.keys() - proxy.layers.keys() == {"stage1.block1.shortcut"}
+    assert build_network(proxy)(torch.zeros(2, 1, 6, 6)).shape == (2, 3)
+    assert verified(proxy)
+    given = {name: LayerChoice() for name in (*a.layers, "stage9.block1.conv1")}
+    with pytest.raises(FileError, match=r"'stage9.block1.conv1' is no slot"):
+        build_network(for_proxy(replace(a, layers=given), (1, 6, 6), 3))
+
+
+def test_a_layer_whose_lender_is_gone_takes_its_place() -> None:
+    lent = {name: LayerChoice("kernel-warehouse", {"shared_cells": 3, "shared_with": "a" * (name != "a")}) for name in "abc"}
+    assert {name: c.settings["shared_with"] for name, c in without(lent, {"a"}).items()} == {"b": "", "c": "b"}
+    assert without(lent, {"c"}) == {"a": lent["a"], "b": lent["b"]}
 
 
 def test_each_scope_is_another_network() -> None:
