@@ -75,10 +75,11 @@ def evaluate(
     found = (_of_masks if opened.pixels else _of_labels)(opened, test, names, more)
     say_damaged(out, test.name, "test", test.met)
     tested = f"{opened.path} on {len(test) - len(test.met):,} images of {data}"
-    out.show(f"Test of {tested}", *found.lines, f"Speed      {speed}")
-    out.show(*found.sheets)
-    for path in write(output, found.document, names, f"{tested}: {found.short}") if output else ():
-        out.show(f"Written    {path}")
+    try:
+        out.show(f"Test of {tested}", *found.lines, f"Speed      {speed}", *found.sheets)
+    finally:  # the files are written even if nobody reads the output to its end
+        written = write(output, found.document, names, f"{tested}: {found.short}") if output else ()
+    out.show(*(f"Written    {path}" for path in written))
     out.document(found.document)
 
 

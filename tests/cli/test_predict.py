@@ -228,6 +228,17 @@ def test_an_evaluation_writes_its_tables_and_the_picture(run: Run, trained: Path
     assert said["accuracy_interval"][0] <= said["accuracy"] <= said["accuracy_interval"][1]
 
 
+def test_an_evaluation_writes_its_tables_though_its_reader_leaves(
+    run: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*said: object) -> None:
+        raise SystemExit(1)
+
+    monkeypatch.setattr(Output, "show", closed)
+    run("evaluate", NET, "-d", "npz:some.npz", "-o", str(tmp_path / "judged"))
+    assert (tmp_path / "judged" / "classes.csv").is_file()
+
+
 @pytest.mark.slow
 def test_an_exported_onnx_model_alone_predicts_and_evaluates_the_same(run: Run, trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
