@@ -94,7 +94,7 @@ def _plain(run: report.Run, trial: Trial) -> dict[str, Any]:
 
 
 def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict[str, dict[str, list[Any]]]) -> None:
-    """Prints facts and differing decisions as a table with one column per trial, and the number of differing layers."""
+    """Prints facts and differing decisions as a table with one column per trial, and how many layers differ."""
     from dcdnas.cli._tables import table
     from dcdnas.core.units import duration, metric_name, mix, quantity
 
@@ -120,4 +120,5 @@ def _show(out: Output, run: report.Run, trials: Sequence[Trial], different: dict
     if not different["decisions"]:
         out.show("These networks are equal.")
         return
-    out.show(f"{len(different['layers'])} layers differ; `dcdnas show {run.called} --trial N` shows each network layer by layer.")
+    layers = f"{len(different['layers'])} layers differ" if len(different["layers"]) != 1 else "1 layer differs"
+    out.show(f"{layers} in operator or settings; `dcdnas show {run.called} --trial N` shows each network layer by layer.")

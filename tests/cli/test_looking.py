@@ -150,6 +150,13 @@ def test_compare_sets_networks_side_by_side(run: Run, searched: Path) -> None:
     assert "Trial 1" in said.out
 
 
+def test_compare_does_not_call_layers_of_other_widths_equal(run: Run, searched: Path) -> None:
+    plain = run("compare", "done", "0", "1", "--json").json
+    assert "width" in plain["decisions"]
+    assert plain["layers"] == {}
+    assert "0 layers differ in operator or settings; " in run("compare", "done", "0", "1").out
+
+
 def test_compare_needs_two_trials(run: Run, searched: Path) -> None:
     assert run("compare", "done", "0").code == 2
 
