@@ -124,13 +124,13 @@ def heights(values: Sequence[float | None]) -> list[float | None]:
 
 
 def course_of(readings: Sequence[Reading]) -> Course | None:
-    """Analyses how a network's attentions evolved over its training; None without readings.
+    """Analyses how a network's attentions evolved over its training; None without readings, or without attentions.
 
     Args:
         readings: readings in chronological order; where one is missing, only the readings after the gap are used.
     """
     shown = _evenly_spaced(readings)
-    if not shown:
+    if not shown or not shown[-1].layers:
         return None
     epochs = tuple(reading.epoch for reading in shown)
     each = epochs[1] - epochs[0] if len(epochs) > 1 else 1.0

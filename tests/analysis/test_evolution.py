@@ -134,3 +134,7 @@ def test_other_layers_begin_anew_and_nothing_read_has_no_course() -> None:
     assert course is not None
     assert (course.epochs, course.together) == ((2, 3), Evolution("short", 2))
     assert course_of([]) is None
+
+
+def test_a_static_network_has_no_course() -> None:
+    assert course_of([Reading(0.5, {}), Reading(1.0, {})]) is None
