@@ -143,7 +143,15 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
+class _Console(Console):
+    """A console whose closed pipe is an error like any other: rich would end the program with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """See `Console.on_broken_pipe`."""
+        raise BrokenPipeError
+
+
 def _console(no_color: bool, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(stderr=stderr, no_color=no_color or None, width=width, emoji=False)
+    return _Console(stderr=stderr, no_color=no_color or None, width=width, emoji=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from written_runs import trial
 
+from dcdnas.cli._app import _guarded
 from dcdnas.cli._output import Output, accept_every_character
 from dcdnas.cli._progress import JsonLines
 from dcdnas.cli._tables import table
@@ -88,3 +89,14 @@ def test_the_event_of_a_training_has_every_objective_of_the_search(capsys: pytes
     watcher(replace(before, ended=1, states={"finished": 1}, latest=latest))
     event = json.loads(capsys.readouterr().out)
     assert (event["accuracy"], event["recall"]) == (0.5, 0.25)
+
+
+def test_a_reader_that_leaves_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    output = Output()
+    monkeypatch.setattr(output.console, "file", Left())
+    monkeypatch.setattr("dcdnas.cli._app.os.dup2", lambda *_: None)
+    assert _guarded(lambda: output.show("a line that nobody reads"), output) == 0
