@@ -55,10 +55,10 @@ def read_text(path: str | Path, most: int) -> str:
 def check_ends(path: str | Path) -> None:
     """Raises OSError for pipes and sockets, whose reading could block forever, and for a file that does not exist.
 
-    A shell's ``<(command)`` under /dev or /proc is accepted.
+    A shell's ``<(command)`` and the standard input under /dev or /proc are accepted.
     """
     kind = os.stat(path).st_mode
-    if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/", "/proc/")):
+    if (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)) and not os.fspath(path).startswith(("/dev/fd/", "/dev/std", "/proc/")):
         raise OSError(errno.EINVAL, "it is a pipe or a socket, which may never end")
 
 
