@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from thoroughness import slow_but
 
-from dcdnas.core import json_files, yaml_lines
+from dcdnas.core import files, json_files, yaml_lines
 from dcdnas.core.architecture import Architecture
 from dcdnas.core.json_files import parse_json, read_json
 from dcdnas.core.lock import live_driver
@@ -193,3 +196,10 @@ def test_the_files_of_a_run_are_passed_over_or_refused(tmp_path: Path, case: str
     assert live_driver(tmp_path) is None
     assert read_attentions(tmp_path, 3) is None
     assert "notes.json" in refused(lambda: read_notes(tmp_path), RunError)
+
+
+@pytest.mark.parametrize(("path", "waits"), [("/dev/fd/63", True), ("/dev/stdin", True), ("/dev/shm/run/notes.json", False)])
+def test_only_the_pipes_of_a_shell_are_waited_for(path: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.os, "stat", lambda _: SimpleNamespace(st_mode=stat.S_IFIFO))
+    with nullcontext() if waits else pytest.raises(OSError, match="it is a pipe or a socket"):
+        files.check_ends(path)
