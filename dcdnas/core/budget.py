@@ -8,8 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dcdnas.core.geometry import Cost
-from dcdnas.core.units import NUMBER, PREFIXES, UNIT, Notations, quantity, read_number
+from dcdnas.core.units import NUMBER, PREFIXES, UNIT, Notations, notation, quantity, read_number
 from dcdnas.errors import BudgetError
+
+DIGITS = 3
+"""Significant digits of a bound in a message, unless more are needed."""
 
 _EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."
 _NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
@@ -43,13 +46,13 @@ class Budget:
         below = 1 - value / self.at_least if self.at_least else -math.inf
         return max(value / self.at_most - 1, below)
 
+    def written(self, digits: int) -> str:
+        """Writes the budget with so many digits: ``flops <= 300 MFLOPs``, ``250 MFLOPs <= flops <= 300 MFLOPs``."""
+        upper = f"{self.metric} <= {quantity(self.metric, self.at_most, digits)}"
+        return f"{quantity(self.metric, self.at_least, digits)} <= {upper}" if self.at_least else upper
+
     def __str__(self) -> str:
-        bound = quantity(self.metric, self.at_most)
-        return (
-            f"{self.metric} <= {bound}"
-            if not self.at_least
-            else f"{quantity(self.metric, self.at_least)} <= {self.metric} <= {bound}"
-        )
+        return self.written(DIGITS)
 
 
 def parse_budget(text: str, notations: Notations) -> Budget:
@@ -100,8 +103,21 @@ def within(cost: Cost, budgets: Sequence[Budget]) -> bool:
 
 
 def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
-    """Describes the budgets that do not hold; empty when all do."""
-    return "; ".join(f"{quantity(b.metric, cost[b.metric])} is outside {b}" for b in budgets if not b.holds(cost))
+    """Describes the budgets that do not hold, with digits that show it; empty when all do."""
+    return "; ".join(_outside(b, cost[b.metric]) for b in budgets if not b.holds(cost))
+
+
+def _outside(budget: Budget, value: float) -> str:
+    """Says that a value is outside a budget, with as many digits as it takes for what is written to be outside, too."""
+    metric, digits = budget.metric, DIGITS
+    while 0 < value < math.inf and digits < 16:
+        told = quantity(metric, value, digits)
+        read = parse_budget(f"{metric}<={told}", {metric: notation(metric)}).at_most
+        bounds = [quantity(metric, bound, digits) for bound in (budget.at_least, budget.at_most)]
+        if not budget.holds(Cost({metric: read})) and told not in bounds:
+            break
+        digits += 1
+    return f"{quantity(metric, value, digits)} is outside {budget.written(digits)}"
 
 
 def _name(match: re.Match[str] | None) -> str:

@@ -229,6 +229,18 @@ def test_what_does_not_hold_is_said_with_both_numbers() -> None:
     assert exceeded(Cost({"flops": 3e8, "params": 5e6}), budgets) == ""
 
 
+@pytest.mark.parametrize(
+    ("budget", "flops", "said"),
+    [
+        (Budget("flops", 9e6), 9_000_400, "9.0004 MFLOPs is outside flops <= 9 MFLOPs"),
+        (Budget("flops", 9e6, 8e6), 7_999_999, "7.999999 MFLOPs is outside 8 MFLOPs <= flops <= 9 MFLOPs"),
+        (Budget("flops", 9_000_399), 9_000_400, "9.000400 MFLOPs is outside flops <= 9.000399 MFLOPs"),
+    ],
+)
+def test_a_cost_near_the_bound_is_written_with_the_digits_that_show_it(budget: Budget, flops: int, said: str) -> None:
+    assert exceeded(Cost({"flops": flops}), [budget]) == said
+
+
 def test_units_that_two_metrics_have_need_a_name() -> None:
     def known(*metrics: str, implied: bool = True) -> dict[str, Notation]:
         return {
