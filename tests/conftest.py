@@ -36,6 +36,7 @@ def folder_of_the_session() -> str:
 
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the folder, and the kernels and prices in its cache
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())  # short, because the paths of Ray's sockets must be
     os.environ["TMPDIR"] = folder_of_the_session()
     os.environ["DCDNAS_CACHE"] = os.path.join(os.environ["TMPDIR"], "cache")  # without prices cached by earlier runs
 tempfile.tempdir = os.environ["TMPDIR"]

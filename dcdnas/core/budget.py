@@ -11,9 +11,6 @@ from dcdnas.core.geometry import Cost
 from dcdnas.core.units import NUMBER, PREFIXES, UNIT, Notations, notation, quantity, read_number
 from dcdnas.errors import BudgetError
 
-DIGITS = 3
-"""Significant digits of a bound in a message, unless more are needed."""
-
 _EXAMPLE = "Write one like 300MFLOPs, 4Mparams or 200kB."
 _NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*)"
 _PATTERN = re.compile(
@@ -46,13 +43,13 @@ class Budget:
         below = 1 - value / self.at_least if self.at_least else -math.inf
         return max(value / self.at_most - 1, below)
 
-    def written(self, digits: int) -> str:
+    def written(self, digits: int = 3) -> str:
         """Writes the budget with so many digits: ``flops <= 300 MFLOPs``, ``250 MFLOPs <= flops <= 300 MFLOPs``."""
         upper = f"{self.metric} <= {quantity(self.metric, self.at_most, digits)}"
         return f"{quantity(self.metric, self.at_least, digits)} <= {upper}" if self.at_least else upper
 
     def __str__(self) -> str:
-        return self.written(DIGITS)
+        return self.written()
 
 
 def parse_budget(text: str, notations: Notations) -> Budget:
@@ -107,14 +104,18 @@ def exceeded(cost: Cost, budgets: Sequence[Budget]) -> str:
     return "; ".join(_outside(b, cost[b.metric]) for b in budgets if not b.holds(cost))
 
 
+def read_back(metric: str, text: str) -> float:
+    """Returns the number that a budget on the metric would have with this text, which `quantity` wrote."""
+    return parse_budget(f"{metric}<={text}", {metric: notation(metric)}).at_most
+
+
 def _outside(budget: Budget, value: float) -> str:
     """Says that a value is outside a budget, with as many digits as it takes for what is written to be outside, too."""
-    metric, digits = budget.metric, DIGITS
+    metric, digits = budget.metric, 3
     while 0 < value < math.inf and digits < 16:
         told = quantity(metric, value, digits)
-        read = parse_budget(f"{metric}<={told}", {metric: notation(metric)}).at_most
         bounds = [quantity(metric, bound, digits) for bound in (budget.at_least, budget.at_most)]
-        if not budget.holds(Cost({metric: read})) and told not in bounds:
+        if not budget.holds(Cost({metric: read_back(metric, told)})) and told not in bounds:
             break
         digits += 1
     return f"{quantity(metric, value, digits)} is outside {budget.written(digits)}"

@@ -29,8 +29,7 @@ accept(Place(networks, Network, "network", rules=_check))
 __all__ = [
     "ACTIVATIONS", "HEADS", "STATIC", "VARIANTS", "ConvNorm", "Network", "Places", "Shape", "Slot", "build_network", "class_of",
     "deployed", "fixed_parts", "for_proxy", "identity", "leaders", "levels_of", "make", "make_divisible", "network_of",
-    "networks", "references_of", "self_contained", "slots_of", "unnamed",
-    "without",
+    "networks", "references_of", "self_contained", "slots_of", "unnamed", "without",
 ]  # fmt: skip
 
 
@@ -109,6 +108,8 @@ def for_proxy(architecture: Architecture, input: Shape, classes: int, deployed_s
     settings = cls.written(cls.adapted(architecture.settings, input))
     size = proxy_input(input, architecture.input[1], deployed_side)
     adapted = replace(architecture, settings=settings, input=size, classes=classes)
-    gone = adapted.layers.keys() - {slot.name for slot in slots_of(adapted)}
-    gone &= {slot.name for slot in slots_of(architecture)} if gone else set()
-    return replace(adapted, layers=without(adapted.layers, gone)) if gone else adapted
+    left = {slot.name for slot in slots_of(adapted)}
+    if adapted.layers.keys() <= left:
+        return adapted
+    gone = {slot.name for slot in slots_of(architecture)} - left
+    return replace(adapted, layers=without(adapted.layers, gone))

@@ -10,9 +10,9 @@ from functools import lru_cache
 from itertools import islice
 
 from dcdnas.core.architecture import Architecture
-from dcdnas.core.budget import Budget, parse_budget, within
+from dcdnas.core.budget import Budget, read_back, within
 from dcdnas.core.geometry import Cost, Setting
-from dcdnas.core.units import notation, quantity
+from dcdnas.core.units import quantity
 from dcdnas.cost import ALWAYS, Prices, metrics, price, with_always
 from dcdnas.errors import NothingFitsError, UsageError
 from dcdnas.space.parts import Decisions, rank
@@ -184,7 +184,7 @@ def as_bound(metric: str, value: float, lower: bool = False) -> str:
         return quantity(metric, value)
     for digits in range(3, 17):
         text = quantity(metric, value, digits)
-        read = parse_budget(f"{metric}<={text}", {metric: notation(metric)}).at_most
+        read = read_back(metric, text)
         if read <= value if lower else read >= value:
             break
     return text
